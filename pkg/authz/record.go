@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"time"
@@ -25,4 +26,14 @@ func newID() string {
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// Recorders hands each record to all of them, in order.
+type Recorders []Recorder
+
+// Record implements [Recorder].
+func (rs Recorders) Record(ctx context.Context, record *Record) {
+	for _, r := range rs {
+		r.Record(ctx, record)
+	}
 }
