@@ -1,7 +1,6 @@
 package envoy
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -149,8 +148,4 @@ func metadata(in *corev3.Metadata) map[string]any {
 		out[filter] = values.AsMap()
 	}
 	return out
-}
-
-func malformed(what string) error {
-	return &authz.Error{Reason: authz.MalformedRequest, Err: fmt.Errorf("envoy: read CheckRequest: %w", errors.New(what))}
 }

@@ -14,13 +14,14 @@ package envoy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/sallyport/sallyport/pkg/authz"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/status"
 )
 
@@ -40,13 +41,6 @@ type Server struct {
 	Timeout time.Duration
 }
 
-// headerRoom is what a CheckRequest may hold beside the body: Envoy takes at most 60 KiB of
-// headers by default and 8 MiB by configuration, and certificates and metadata come on top.
-const headerRoom = 1 << 20
-
-// MaxMessageBytes is the largest CheckRequest to receive, for [grpc.MaxRecvMsgSize].
-func (s *Server) MaxMessageBytes() int { return s.maxBodyBytes() + headerRoom }
-
 func (s *Server) maxBodyBytes() int {
 	if s.MaxBodyBytes == 0 {
 		return 1 << 20
@@ -61,45 +55,55 @@ func (s *Server) timeout() time.Duration {
 	return s.Timeout
 }
 
-// Register adds the service to a gRPC server.
-//
-// The method is unary, and is served as a stream of one message: the two are the same on the
-// wire, and this way a message that grpc-go cannot decode (a string that is not UTF-8,
-// CVE-2023-27488; one that is too large) fails in our hands, as a denial, and not before them,
-// as a gRPC error. It costs no more CPU per check than the unary way.
+// Options are what the gRPC server needs to serve checks: see [codec] and [DenyUnset].
+func (s *Server) Options() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(proto.Name), s.maxBodyBytes() + headerRoom}),
+		grpc.MaxRecvMsgSize(max(receiveLimit, s.maxBodyBytes()+headerRoom)),
+		grpc.ChainUnaryInterceptor(DenyUnset),
+	}
+}
+
+// Register adds the service to a gRPC server made with [Server.Options].
 func (s *Server) Register(registrar grpc.ServiceRegistrar) {
 	registrar.RegisterService(&grpc.ServiceDesc{
 		ServiceName: ServiceName,
 		HandlerType: (*any)(nil),
 		Metadata:    "envoy/service/auth/v3/external_auth.proto",
-		Streams: []grpc.StreamDesc{{
-			StreamName: "Check",
-			Handler:    func(_ any, stream grpc.ServerStream) error { return s.check(stream) },
-		}},
+		Methods:     []grpc.MethodDesc{{MethodName: "Check", Handler: s.handle}},
 	}, nil)
 }
 
-func (s *Server) check(stream grpc.ServerStream) error {
-	var in authv3.CheckRequest
-	received := stream.RecvMsg(&in)
-	if stream.Context().Err() != nil {
-		return status.FromContextError(stream.Context().Err()).Err() // nobody waits for an answer
+// handle is what protoc-gen-go-grpc would write, for our own message.
+func (s *Server) handle(_ any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
+	var in message
+	if err := decode(&in); err != nil {
+		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(stream.Context(), s.timeout())
+	check := func(ctx context.Context, _ any) (any, error) { return s.check(ctx, &in) }
+	if intercept == nil {
+		return check(ctx, &in)
+	}
+	info := &grpc.UnaryServerInfo{Server: s, FullMethod: authv3.Authorization_Check_FullMethodName}
+	return intercept(ctx, &in, info, check)
+}
+
+func (s *Server) check(ctx context.Context, in *message) (*authv3.CheckResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout())
 	defer cancel()
 
-	req := s.read(&in, received)
+	req := s.read(in)
 	decision := s.Checker.Check(ctx, req)
 	if decision.Reason == authz.NotReady || decision.Reason == authz.Overloaded {
-		return status.Error(codes.Unavailable, string(decision.Reason))
+		return nil, status.Error(codes.Unavailable, string(decision.Reason))
 	}
-	return stream.SendMsg(respond(req, decision))
+	return respond(req, decision), nil
 }
 
 // read never fails: what cannot be read is the request's fault, and denied by the Checker.
-func (s *Server) read(in *authv3.CheckRequest, received error) (req *authz.Request) {
-	if received != nil {
-		return &authz.Request{Fault: unreadable(received)}
+func (s *Server) read(in *message) (req *authz.Request) {
+	if in.fault != nil {
+		return &authz.Request{Fault: in.fault}
 	}
 	defer func() {
 		if recover() != nil {
@@ -107,14 +111,5 @@ func (s *Server) read(in *authv3.CheckRequest, received error) (req *authz.Reque
 				Reason: authz.Internal, Err: errors.New("envoy: panic while reading the CheckRequest")}}
 		}
 	}()
-	return extract(in, s.maxBodyBytes())
-}
-
-// unreadable keeps only the code of err: its text may quote the message.
-func unreadable(err error) error {
-	reason := authz.MalformedRequest
-	if status.Code(err) == codes.ResourceExhausted {
-		reason = authz.RequestTooLarge
-	}
-	return &authz.Error{Reason: reason, Err: fmt.Errorf("envoy: receive CheckRequest: %s", status.Code(err))}
+	return extract(&in.request, s.maxBodyBytes())
 }

@@ -1,0 +1,58 @@
+package envoy
+
+import (
+	"errors"
+	"fmt"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"github.com/sallyport/sallyport/pkg/authz"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/mem"
+)
+
+const (
+	// headerRoom is what a CheckRequest may hold beside the body: Envoy takes 60 KiB of headers
+	// unless configured otherwise, and certificates and metadata come on top.
+	headerRoom = 1 << 20
+
+	// receiveLimit is the largest message, in bytes, that is received at all. Above it grpc-go
+	// answers RESOURCE_EXHAUSTED before we see anything, so it lies far above what Envoy is set up
+	// to send (max_request_bytes), and still bounds what a stranger can make us hold.
+	receiveLimit = 64 << 20
+)
+
+// A message is a CheckRequest as it arrived, or why it is none.
+type message struct {
+	request authv3.CheckRequest
+	fault   error
+}
+
+// codec decodes a message without ever failing: what grpc-go cannot decode (a string that is not
+// UTF-8, CVE-2023-27488) it answers with a gRPC error, before any handler, and failure_mode_allow
+// makes an allow of that. Everything else is left to protobuf's own codec.
+type codec struct {
+	encoding.CodecV2
+	maxBytes int
+}
+
+// Unmarshal implements [encoding.CodecV2].
+func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+	m, ok := v.(*message)
+	if !ok {
+		return c.CodecV2.Unmarshal(data, v)
+	}
+	if size := data.Len(); size > c.maxBytes {
+		m.fault = &authz.Error{Reason: authz.RequestTooLarge,
+			Err: fmt.Errorf("envoy: the CheckRequest has %d bytes, the limit is %d", size, c.maxBytes)}
+		return nil
+	}
+	if err := c.CodecV2.Unmarshal(data, &m.request); err != nil {
+		// The decoder's own error may quote what it could not read.
+		m.fault = malformed("no valid protobuf, or a string that is not UTF-8")
+	}
+	return nil
+}
+
+func malformed(what string) error {
+	return &authz.Error{Reason: authz.MalformedRequest, Err: fmt.Errorf("envoy: read CheckRequest: %w", errors.New(what))}
+}

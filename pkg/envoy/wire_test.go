@@ -1,0 +1,60 @@
+package envoy_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"github.com/sallyport/sallyport/pkg/authz"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+)
+
+// raw is a message sent as it is.
+type raw []byte
+
+// rawCodec is the protobuf codec that also sends raw bytes, as a hostile client would.
+type rawCodec struct{}
+
+func (rawCodec) Name() string { return "proto" }
+
+func (rawCodec) Marshal(v any) ([]byte, error) {
+	if bytes, ok := v.(raw); ok {
+		return bytes, nil
+	}
+	return proto.Marshal(v.(proto.Message))
+}
+
+func (rawCodec) Unmarshal(data []byte, v any) error { return proto.Unmarshal(data, v.(proto.Message)) }
+
+func httpStatusOf(code int32) *typev3.HttpStatus {
+	return &typev3.HttpStatus{Code: typev3.StatusCode(code)}
+}
+
+// Whatever bytes arrive, the answer is a response, and never an allow that nobody gave.
+func FuzzCheck(f *testing.F) {
+	seed, err := proto.Marshal(httpCheck(&authv3.AttributeContext_HttpRequest{
+		Method: "GET", Path: "/a?b=c", Headers: map[string]string{"authorization": "Bearer a.b.c"}}))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed)
+	for i := range 8 {
+		broken := append([]byte(nil), seed...)
+		broken[rand.New(rand.NewPCG(1, uint64(i))).IntN(len(broken))] ^= 0xff
+		f.Add(broken)
+	}
+	l := &line{records: make(chan authz.Record, 1)}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		conn, l := serve(t, l.decision, nil)
+		var response authv3.CheckResponse
+		if err := conn.Invoke(t.Context(), authv3.Authorization_Check_FullMethodName, raw(message), &response, grpc.ForceCodec(rawCodec{})); err != nil {
+			t.Fatalf("a gRPC error: %v", err)
+		}
+		if response.GetStatus().GetCode() == 0 {
+			t.Errorf("an allow that nobody gave: %v", &response)
+		}
+		<-l.records
+	})
+}
