@@ -1,0 +1,145 @@
+package config
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// maxLeeway: more would be a second life for tokens, not a difference between clocks.
+const maxLeeway = 5 * time.Minute
+
+func (c *checker) jwt(j *JWT) {
+	if j.Leeway < 0 || j.Leeway > maxLeeway {
+		c.fault("jwt.leeway", "must be from 0s to 5m")
+	}
+	rules := ruleChecker{checker: c, names: map[string]string{}, places: map[string]string{}, headers: map[string]string{}}
+	for i := range j.Rules {
+		if path := index("jwt.rules", i); !c.wrong[path] {
+			rules.rule(&j.Rules[i], path)
+		}
+	}
+}
+
+// A ruleChecker remembers what may be in one rule only, and which rule that is.
+type ruleChecker struct {
+	*checker
+	names, places, headers map[string]string
+}
+
+func (c *ruleChecker) rule(r *Rule, path string) {
+	c.required(path, "name", "issuer", "audiences")
+	c.name(r.Name, path+".name")
+	c.keys(r, path)
+	for i := range r.FromHeaders {
+		c.headerSource(&r.FromHeaders[i], index(path+".fromHeaders", i))
+	}
+	for i, cookie := range r.FromCookies {
+		if at := index(path+".fromCookies", i); cookie != "" && !isToken(cookie) { // RFC 6265, section 4.1.1
+			c.fault(at, "must be a cookie's name")
+		}
+	}
+	c.readPlaces(r, path)
+	for i := range r.OutputClaimToHeaders {
+		c.output(&r.OutputClaimToHeaders[i], index(path+".outputClaimToHeaders", i))
+	}
+}
+
+func (c *ruleChecker) name(name, path string) {
+	const maxName = 64 // it labels metrics
+	switch first := c.names[name]; {
+	case name == "":
+	case len(name) > maxName || !regexp.MustCompile(`^[a-z][A-Za-z0-9_-]*$`).MatchString(name):
+		c.fault(path, "must be a small letter and then letters, digits, _ or -, %d at most", maxName)
+	case first != "":
+		c.fault(path, "the same as %s", first)
+	default:
+		c.names[name] = path
+	}
+}
+
+// keys checks where a rule's keys come from.
+func (c *ruleChecker) keys(r *Rule, path string) {
+	var sources []string
+	for _, name := range []string{"jwks", "jwksFile", "jwksUri"} {
+		if c.has(path + "." + name) {
+			sources = append(sources, name)
+		}
+	}
+	if len(sources) > 1 {
+		c.fault(path+"."+sources[1], "%s is set too; at most one of jwks, jwksFile and jwksUri may be", sources[0])
+	}
+	c.existingFile(&r.JWKSFile, path+".jwksFile")
+	c.url(r.JWKSURI, path+".jwksUri", r.AllowInsecureHTTP, "")
+	if len(sources) == 0 {
+		c.url(r.Issuer, path+".issuer", r.AllowInsecureHTTP, "without jwks, jwksFile or jwksUri the keys are discovered at the issuer: ")
+	}
+}
+
+// url checks an address that is fetched from. It is not quoted, since it may hold a password.
+func (c *ruleChecker) url(address, path string, insecure bool, why string) {
+	if address == "" {
+		return
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
+		c.fault(path, "%smust be an https URL", why)
+	case u.User != nil:
+		c.fault(path, "%smust not hold a user name or password", why)
+	case u.Fragment != "":
+		c.fault(path, "%smust not hold a fragment", why)
+	case u.Scheme == "http" && !insecure && !isLoopback(u.Hostname()):
+		c.fault(path, "%smust be https; plain http needs a loopback host or allowInsecureHTTP: true", why)
+	}
+}
+
+func (c *ruleChecker) headerSource(source *HeaderSource, path string) {
+	if c.has(path) && !c.wrong[path] {
+		c.required(path, "name")
+	}
+	c.header(&source.Name, path+".name")
+	switch prefix := source.Prefix; {
+	case strings.ContainsFunc(prefix, func(r rune) bool { return r < ' ' || r > '~' || r == ',' }):
+		c.fault(path+".prefix", "must be visible ASCII and spaces, without a comma")
+	case regexp.MustCompile(`[A-Za-z0-9]$`).MatchString(prefix):
+		c.fault(path+".prefix", "must end with what parts it from the token; did you mean %s?", shown(prefix+" "))
+	}
+}
+
+// readPlaces refuses two rules that would read the same token.
+func (c *ruleChecker) readPlaces(r *Rule, path string) {
+	read := func(at string, place ...string) {
+		key := strings.Join(append(place, r.Issuer), "\x00")
+		if first, taken := c.places[key]; taken && r.Issuer != "" {
+			c.fault(at, "%s reads the same place for the same issuer", first)
+			return
+		}
+		c.places[key] = path
+	}
+	for i, h := range r.FromHeaders {
+		read(index(path+".fromHeaders", i), "header", h.Name, strings.ToLower(h.Prefix))
+	}
+	for i, name := range r.FromCookies {
+		read(index(path+".fromCookies", i), "cookie", name)
+	}
+	for i, name := range r.FromParams {
+		read(index(path+".fromParams", i), "param", name)
+	}
+}
+
+func (c *ruleChecker) output(out *ClaimToHeader, path string) {
+	if c.wrong[path] {
+		return
+	}
+	c.required(path, "header", "claim")
+	c.outputHeader(&out.Header, path+".header")
+	// Many upstreams read "_" as "-", so the two are one header.
+	key := strings.ReplaceAll(out.Header, "_", "-")
+	if first, taken := c.headers[key]; taken && key != "" {
+		c.fault(path+".header", "%s sets the same header", first)
+		return
+	}
+	c.headers[key] = path
+}

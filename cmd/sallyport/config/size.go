@@ -1,0 +1,33 @@
+package config
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// maxSize keeps a size far from any overflow.
+const maxSize = 1 << 30
+
+// A Size is a number of bytes.
+type Size int64
+
+// UnmarshalText reads 64KiB, 1MiB or a plain number of bytes.
+func (s *Size) UnmarshalText(text []byte) error {
+	digits, unit := string(text), int64(1)
+	for suffix, bytes := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if number, ok := strings.CutSuffix(digits, suffix); ok {
+			digits, unit = number, bytes
+			break
+		}
+	}
+	n, err := strconv.ParseUint(digits, 10, 63)
+	switch {
+	case errors.Is(err, strconv.ErrSyntax):
+		return errors.New("must be a size such as 64KiB, 1MiB or a number of bytes")
+	case err != nil || int64(n) > maxSize/unit || n == 0:
+		return errors.New("must be from 1 byte to 1GiB")
+	}
+	*s = Size(int64(n) * unit)
+	return nil
+}

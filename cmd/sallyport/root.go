@@ -1,0 +1,86 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/sallyport/sallyport/cmd/sallyport/config"
+	"github.com/spf13/cobra"
+)
+
+// The exit statuses, beside 0.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// run carries out one command line and returns its exit status.
+func run(args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	command, err := root.ExecuteC()
+	var usage usageError
+	var mistakes config.Mistakes
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "sallyport: %v\nRun '%s --help' for usage.\n", err, command.CommandPath())
+		return exitUsage
+	case errors.As(err, &mistakes): // each line begins with its place in the file
+		fmt.Fprintln(stderr, err)
+	default:
+		fmt.Fprintf(stderr, "sallyport: %v\n", err)
+	}
+	return exitFailed
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sallyport",
+		Short: "Verify tokens and ask the policy, before Envoy lets a request through",
+		Long: `Sallyport is an authorization server for Envoy, Istio and Envoy Gateway (ext_authz v3).
+A request passes two doors: its JSON Web Tokens are verified, then a Rego policy is asked.`,
+		Example: `  sallyport validate sallyport.yaml
+  sallyport version
+  source <(sallyport completion bash)`,
+		Args:          usage(knownCommand),
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+
+		SuggestionsMinimumDistance: 2,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(newValidate(), newVersion())
+	return root
+}
+
+// A usageError is a command line that could not be carried out.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// usage marks what check refuses as a usage error.
+func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}
+
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return fmt.Errorf("unknown command %q; did you mean %s?", args[0], strings.Join(near, " or "))
+	}
+	return fmt.Errorf("unknown command %q", args[0])
+}

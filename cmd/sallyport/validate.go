@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sallyport/sallyport/cmd/sallyport/config"
+	"github.com/spf13/cobra"
+)
+
+func newValidate() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "validate FILE",
+		Short: "Say all that is wrong with a configuration file",
+		Long: `Read a configuration file as serve would, without starting anything, and say everything that is
+wrong with it, one line each: FILE:LINE:COLUMN: setting: what is wrong.
+
+The exit status is 0 for a valid file, 1 for one that is not, and 2 for a wrong command line.
+Relative paths in the file are taken from the file's directory.`,
+		Example: `  sallyport validate sallyport.yaml
+  sallyport validate --config /etc/sallyport/sallyport.yaml`,
+		Args: usage(func(_ *cobra.Command, args []string) error {
+			given := args
+			if file != "" {
+				given = append(given, file)
+			}
+			if len(given) != 1 {
+				return errors.New("validate needs one configuration file")
+			}
+			file = given[0]
+			return nil
+		}),
+		ValidArgsFunction: completeConfig,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := check(file); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: valid\n", file)
+			return nil
+		},
+	}
+	addConfigFlag(cmd, &file)
+	return cmd
+}
+
+func addConfigFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVarP(file, "config", "c", "", "the configuration `FILE`")
+	_ = cmd.RegisterFlagCompletionFunc("config", completeConfig) // it fails for a flag that is not there
+}
+
+func completeConfig(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return []cobra.Completion{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+// check reads the file and everything that it names.
+func check(file string) error {
+	_, err := config.Load(file)
+	return err
+}
