@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,9 +25,9 @@ import (
 
 // A Config says where to listen and what to serve.
 type Config struct {
-	GRPC  string // host:port, or unix:///path of a socket
-	Admin string // the same; "" turns the admin listener off
-	TLS   *TLS   // of the gRPC listener; nil: plaintext
+	GRPC  Address
+	Admin Address // the zero Address turns the admin listener off
+	TLS   *TLS    // of the gRPC listener; nil: plaintext
 
 	Register func(grpc.ServiceRegistrar) // adds the gRPC services
 	Services []string                    // their names, for the health service
@@ -39,6 +38,12 @@ type Config struct {
 
 	DrainTimeout time.Duration // 0: 10 s
 	Logger       *slog.Logger
+}
+
+// An Address is where to listen, in the words of [net.Listen].
+type Address struct {
+	Network string // tcp or unix
+	Address string // host:port, or the path of a socket
 }
 
 // A Server has its listeners bound.
@@ -66,7 +71,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if s.grpc, err = listen(ctx, cfg.GRPC); err != nil {
 		return nil, fmt.Errorf("server: listen.grpc: %w", err)
 	}
-	if cfg.Admin == "" {
+	if cfg.Admin == (Address{}) {
 		return s, nil
 	}
 	if s.admin, err = listen(ctx, cfg.Admin); err != nil {
@@ -109,7 +114,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.health.SetServingStatus(service, healthpb.HealthCheckResponse_SERVING)
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.server.Serve(s.grpc) })
+	group.Go(func() error { return ignoreClosed(s.server.Serve(s.grpc)) })
 	group.Go(func() error { <-ctx.Done(); s.drain(); return nil })
 	if s.admin != nil {
 		admin := &http.Server{Handler: s.adminHandler(), ReadHeaderTimeout: 5 * time.Second}
@@ -123,13 +128,13 @@ func (s *Server) Serve(ctx context.Context) error {
 }
 
 func ignoreClosed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) {
 		return nil
 	}
 	return err
 }
 
-// drain lets running checks finish, and cuts off what takes longer than DrainTimeout.
+// drain lets running checks finish, and cancels those that take longer than DrainTimeout.
 func (s *Server) drain() {
 	s.health.Shutdown()
 	timer := time.AfterFunc(s.cfg.DrainTimeout, s.server.Stop)
@@ -137,18 +142,16 @@ func (s *Server) drain() {
 	s.server.GracefulStop()
 }
 
-// listen binds host:port, or a Unix socket. A socket file that nobody listens on any more is the
-// rest of a process that was killed, and is replaced.
-func listen(ctx context.Context, address string) (net.Listener, error) {
+// listen binds an address. A socket file that nobody listens on any more is the rest of a process
+// that was killed, and is replaced.
+func listen(ctx context.Context, address Address) (net.Listener, error) {
+	if address.Network == "unix" {
+		if err := removeStale(ctx, address.Address); err != nil {
+			return nil, err
+		}
+	}
 	var config net.ListenConfig
-	path, isUnix := strings.CutPrefix(address, "unix://")
-	if !isUnix {
-		return config.Listen(ctx, "tcp", address)
-	}
-	if err := removeStale(ctx, path); err != nil {
-		return nil, err
-	}
-	return config.Listen(ctx, "unix", path)
+	return config.Listen(ctx, address.Network, address.Address)
 }
 
 func removeStale(ctx context.Context, path string) error {
