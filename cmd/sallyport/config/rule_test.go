@@ -85,6 +85,9 @@ func TestParseOutputs(t *testing.T) {
 	testMistakes(t, []mistakenFile{
 		{"a header that another rule sets", rule1 + " - {name: b, issuer: 'https://b', audiences: [x], outputClaimToHeaders: [{header: x_user, claim: sub}]}\n", []string{
 			"4:83: jwt.rules[1].outputClaimToHeaders[0].header: jwt.rules[0].outputClaimToHeaders[0] sets the same header"}},
+		{"what is no header is not also twice", rule1 + " - {name: b, issuer: 'https://b', audiences: [x], outputClaimToHeaders: [{header: ':a', claim: b}, {header: ':a', claim: c}]}\n", []string{
+			"4:83: jwt.rules[1].outputClaimToHeaders[0].header: must not be a pseudo-header",
+			"4:109: jwt.rules[1].outputClaimToHeaders[1].header: must not be a pseudo-header"}},
 		{"a header twice", rule1 + " - {name: b, issuer: 'https://b', audiences: [x], outputClaimToHeaders: [{header: a, claim: b}, {header: A, claim: c}]}\n", []string{
 			"4:106: jwt.rules[1].outputClaimToHeaders[1].header: jwt.rules[1].outputClaimToHeaders[0] sets the same header"}},
 		{"what is missing or not a header's name", rule1 + " - {name: b, issuer: 'https://b', audiences: [x], outputClaimToHeaders: [{}, text, {header: Upgrade, claim: ''}]}\n", []string{
