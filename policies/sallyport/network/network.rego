@@ -33,7 +33,7 @@ faults[i] contains "it is not an object" if {
 
 faults[i] contains sprintf("unknown key %s", [key]) if {
 	some i, rule in rules
-	some key in object.keys(rule) - {"principals", "ports"}
+	some key in (object.keys(rule) - {"principals", "ports"})
 }
 
 faults[i] contains "principals is not a list of patterns" if {

@@ -29,7 +29,6 @@ matches(parts, segments) if {
 matches(parts, segments) if {
 	last := count(parts) - 1
 	parts[last] == "**"
-	count(segments) >= last
 	_cover(array.slice(parts, 0, last), segments)
 }
 

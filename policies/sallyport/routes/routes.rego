@@ -44,7 +44,7 @@ on_path contains i if {
 # description: the conditions that a rule states, by their key, and `path` where that names claims
 required[i] contains key if {
 	some i in matching
-	some key in object.keys(rules[i]) - {"path", "methods"}
+	some key in (object.keys(rules[i]) - {"path", "methods"})
 }
 
 required[i] contains "path" if {
@@ -66,7 +66,7 @@ met[i] := {key |
 lacks[i] contains text if {
 	some i in matching
 	not faults[i]
-	some key in required[i] - met[i]
+	some key in (required[i] - met[i])
 	text := _describe(key, rules[i])
 }
 
@@ -97,18 +97,18 @@ faults[i] contains "it is not an object" if {
 
 faults[i] contains sprintf("unknown key %s", [key]) if {
 	some i, rule in rules
-	some key in object.keys(rule) - _known_keys
+	some key in (object.keys(rule) - _known_keys)
 }
 
 faults[i] contains sprintf("%s is not a list of strings", [key]) if {
 	some i, rule in rules
-	some key in object.keys(rule) & _list_keys
+	some key in (object.keys(rule) & _list_keys)
 	not _list(rule, key)
 }
 
 faults[i] contains sprintf("%s is not an object with members", [key]) if {
 	some i, rule in rules
-	some key in object.keys(rule) & {"claims", "body"}
+	some key in (object.keys(rule) & {"claims", "body"})
 	not _members(rule, key)
 }
 
@@ -131,7 +131,7 @@ faults[i] contains "public is not true" if {
 faults[i] contains sprintf("public stands beside %s", [key]) if {
 	some i, rule in rules
 	"public" in object.keys(rule)
-	some key in object.keys(rule) - {"public", "path", "methods"}
+	some key in (object.keys(rule) - {"public", "path", "methods"})
 }
 
 faults[i] contains "public stands beside a claim in the path" if {
