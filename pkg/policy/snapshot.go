@@ -105,6 +105,9 @@ func (s *snapshot) compile(ctx context.Context, modules map[string]*ast.Module, 
 	s.compiler = ast.NewCompiler().
 		WithCapabilities(capabilities).
 		WithPathConflictsCheck(storage.NonEmpty(ctx, s.store, s.txn))
+	for _, module := range modules {
+		unindexed(module)
+	}
 	// print() is erased: what it would print may hold credentials.
 	if s.compiler.Compile(modules); s.compiler.Failed() {
 		return compileError(s.compiler.Errors)
