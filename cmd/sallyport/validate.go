@@ -20,17 +20,7 @@ The exit status is 0 for a valid file, 1 for one that is not, and 2 for a wrong 
 Relative paths in the file are taken from the file's directory.`,
 		Example: `  sallyport validate sallyport.yaml
   sallyport validate --config /etc/sallyport/sallyport.yaml`,
-		Args: usage(func(_ *cobra.Command, args []string) error {
-			given := args
-			if file != "" {
-				given = append(given, file)
-			}
-			if len(given) != 1 {
-				return errors.New("validate needs one configuration file")
-			}
-			file = given[0]
-			return nil
-		}),
+		Args:              usage(oneFile(&file)),
 		ValidArgsFunction: completeConfig,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := check(file); err != nil {
@@ -42,6 +32,21 @@ Relative paths in the file are taken from the file's directory.`,
 	}
 	addConfigFlag(cmd, &file)
 	return cmd
+}
+
+// oneFile takes the file from the arguments, where the flag does not give it.
+func oneFile(file *string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		given := args
+		if *file != "" {
+			given = append(given, *file)
+		}
+		if len(given) != 1 {
+			return errors.New("one configuration file is needed")
+		}
+		*file = given[0]
+		return nil
+	}
 }
 
 func addConfigFlag(cmd *cobra.Command, file *string) {

@@ -110,22 +110,25 @@ func (c *ruleChecker) headerSource(source *HeaderSource, path string) {
 
 // readPlaces refuses two rules that would read the same token.
 func (c *ruleChecker) readPlaces(r *Rule, path string) {
-	read := func(at string, place ...string) {
-		key := strings.Join(append(place, r.Issuer), "\x00")
-		if first, taken := c.places[key]; taken && r.Issuer != "" {
+	read := func(at, kind, name, prefix string) {
+		key := strings.Join([]string{r.Issuer, kind, name, prefix}, "\x00")
+		first, taken := c.places[key]
+		switch {
+		case r.Issuer == "" || name == "": // missed already
+		case taken:
 			c.fault(at, "%s reads the same place for the same issuer", first)
-			return
+		default:
+			c.places[key] = path
 		}
-		c.places[key] = path
 	}
 	for i, h := range r.FromHeaders {
 		read(index(path+".fromHeaders", i), "header", h.Name, strings.ToLower(h.Prefix))
 	}
 	for i, name := range r.FromCookies {
-		read(index(path+".fromCookies", i), "cookie", name)
+		read(index(path+".fromCookies", i), "cookie", name, "")
 	}
 	for i, name := range r.FromParams {
-		read(index(path+".fromParams", i), "param", name)
+		read(index(path+".fromParams", i), "param", name, "")
 	}
 }
 

@@ -19,14 +19,23 @@ func (s *source) decode(node *yaml.Node, path string, v reflect.Value, tag refle
 	if !s.plain(node, path) {
 		return
 	}
+	text, isText := v.Addr().Interface().(encoding.TextUnmarshaler)
 	if isNull(node) {
-		s.null(path, v)
+		// A section may have no settings. A setting without a value is refused: an empty
+		// clientCAFile from a template must not open a listener.
+		if isText || v.Kind() != reflect.Struct && v.Kind() != reflect.Map {
+			s.fault(path, "has no value; leave the name out too, to get the default")
+		}
 		return
 	}
-	if text, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if isText {
 		s.text(node, path, text.UnmarshalText, tag)
 		return
 	}
+	s.value(node, path, v, tag)
+}
+
+func (s *source) value(node *yaml.Node, path string, v reflect.Value, tag reflect.StructTag) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
@@ -63,14 +72,6 @@ func (s *source) plain(node *yaml.Node, path string) bool {
 
 func isNull(node *yaml.Node) bool {
 	return node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null"
-}
-
-// null accepts a section whose settings are all left out; a setting without a value is refused,
-// since an empty clientCAFile from a template must not open a listener.
-func (s *source) null(path string, v reflect.Value) {
-	if v.Kind() != reflect.Struct && v.Kind() != reflect.Map {
-		s.fault(path, "has no value; leave the name out too, to get the default")
-	}
 }
 
 func (s *source) structure(node *yaml.Node, path string, v reflect.Value) {

@@ -11,7 +11,7 @@ import (
 
 // A Mistake is one thing that is wrong with a file, and where.
 type Mistake struct {
-	File    string `json:"file"`
+	File    string `json:"file"`   // "" where there is none
 	Line    int    `json:"line"`   // from 1
 	Column  int    `json:"column"` // from 1, in characters
 	Path    string `json:"path"`   // of the setting, such as jwt.rules[0].issuer; "" for the whole file
@@ -19,10 +19,14 @@ type Mistake struct {
 }
 
 func (m Mistake) Error() string {
-	if m.Path == "" {
-		return fmt.Sprintf("%s:%d:%d: %s", m.File, m.Line, m.Column, m.Message)
+	text := m.Message
+	if m.Path != "" {
+		text = m.Path + ": " + text
 	}
-	return fmt.Sprintf("%s:%d:%d: %s: %s", m.File, m.Line, m.Column, m.Path, m.Message)
+	if m.File != "" {
+		text = fmt.Sprintf("%s:%d:%d: %s", m.File, m.Line, m.Column, text)
+	}
+	return text
 }
 
 // Mistakes is everything that is wrong with a file, in the file's order, and never empty.

@@ -34,14 +34,7 @@ func (s *source) pairs(node *yaml.Node, path string, f func(key, value *yaml.Nod
 // unknown notes an unknown field, with the known one that is meant, if one is near. That one then
 // counts as being in the file, so that it is not also missed.
 func (s *source) unknown(key *yaml.Node, path, child string, t reflect.Type) {
-	near, least := "", max(2, len(key.Value)/3)+1
-	for _, field := range fields(t) {
-		name := field.Tag.Get("yaml")
-		distance := levenshtein.ComputeDistance(strings.ToLower(key.Value), strings.ToLower(name))
-		if distance < least && distance < len(key.Value) {
-			near, least = name, distance
-		}
-	}
+	near := nearest(key.Value, t)
 	if near == "" {
 		s.add(positionOf(key), child, "unknown field")
 		return
@@ -50,6 +43,23 @@ func (s *source) unknown(key *yaml.Node, path, child string, t reflect.Type) {
 	if !s.has(join(path, near)) {
 		s.at[join(path, near)] = positionOf(key)
 	}
+}
+
+// nearest is the field that name was likely meant to be: one for which a third of its letters, or two
+// of a short name, are wrong at most.
+func nearest(name string, t reflect.Type) string {
+	near, least := "", max(2, len(name)/3)+1
+	if len(name) > maxShown {
+		return "" // comparing costs the product of the lengths
+	}
+	for _, field := range fields(t) {
+		known := field.Tag.Get("yaml")
+		distance := levenshtein.ComputeDistance(strings.ToLower(name), strings.ToLower(known))
+		if distance < least && distance < len(name) {
+			near, least = known, distance
+		}
+	}
+	return near
 }
 
 // fields are the fields of a struct that the file can set.

@@ -1,0 +1,241 @@
+package config_test
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/sallyport/sallyport/cmd/sallyport/config"
+)
+
+func TestParse(t *testing.T) {
+	usual := []config.HeaderSource{{Name: "authorization", Prefix: "Bearer "}}
+	tests := []struct {
+		name, file string
+		want       func(*config.Config) // changes the defaults
+	}{
+		{name: "an empty file", file: "", want: func(*config.Config) {}},
+		{name: "comments alone", file: "# nothing yet\n", want: func(*config.Config) {}},
+		{name: "sections without settings", file: "listen:\njwt:\npolicy: {data: }\n", want: func(*config.Config) {}},
+		{
+			name: "the smallest rule",
+			file: `
+jwt:
+  rules:
+    - {name: users, issuer: "https://login.example.com", audiences: [orders]}
+`,
+			want: func(c *config.Config) {
+				c.JWT.Rules = []config.Rule{{
+					Name: "users", Issuer: "https://login.example.com", Audiences: []string{"orders"}, FromHeaders: usual,
+				}}
+			},
+		},
+		{
+			name: "every setting",
+			file: `
+listen:
+  grpc: unix:///run/sallyport/grpc.sock
+  admin: ""
+  insecure: true
+request:
+  ambiguousPaths: flag
+  maxBodyBytes: 64KiB
+  timeout: 500ms
+jwt:
+  leeway: 1m
+  rules:
+    - name: users
+      issuer: login.example.com
+      audiences: [orders, "2026"]
+      algorithms: [RS256, EdDSA]
+      types: [at+jwt]
+      jwksUri: http://issuer.internal/jwks
+      allowInsecureHTTP: true
+      fromHeaders: [{name: X-Token, prefix: "Token "}, {name: X-Bare}]
+      fromCookies: [session]
+      fromParams: [access_token]
+      forwardOriginalToken: true
+      outputClaimToHeaders: [{header: X-User, claim: sub}]
+    - name: workload
+      issuer: https://spire.example.com
+      audiences: [mesh]
+      jwks: '{"keys": []}'
+      fromCookies: [workload]
+policy:
+  path: mesh/authz/decision
+  data:
+    limit: 9007199254740993
+    ratio: 1.50
+    mask: 0x10
+    day: 2026-11-01
+    "on": yes
+    routes: [{path: /orders/**, public: true, note: ~}]
+  outputHeaders: [X-Tenant]
+decisionLog:
+  stdout: false
+`,
+			want: func(c *config.Config) {
+				c.Listen = config.Listen{GRPC: config.Address{Network: "unix", Address: "/run/sallyport/grpc.sock"}, Insecure: true}
+				c.Request = config.Request{AmbiguousPaths: config.FlagAmbiguousPaths, MaxBodyBytes: 64 << 10, Timeout: 500 * time.Millisecond}
+				c.JWT = config.JWT{Leeway: time.Minute, Rules: []config.Rule{{
+					Name: "users", Issuer: "login.example.com", Audiences: []string{"orders", "2026"},
+					Algorithms: []string{"RS256", "EdDSA"}, Types: []string{"at+jwt"},
+					JWKSURI: "http://issuer.internal/jwks", AllowInsecureHTTP: true,
+					FromHeaders: []config.HeaderSource{{Name: "x-token", Prefix: "Token "}, {Name: "x-bare"}},
+					FromCookies: []string{"session"}, FromParams: []string{"access_token"}, ForwardOriginalToken: true,
+					OutputClaimToHeaders: []config.ClaimToHeader{{Header: "x-user", Claim: "sub"}},
+				}, {
+					Name: "workload", Issuer: "https://spire.example.com", Audiences: []string{"mesh"},
+					JWKS: `{"keys": []}`, FromCookies: []string{"workload"},
+				}}}
+				c.Policy = config.Policy{
+					Path: "mesh/authz/decision", OutputHeaders: []string{"x-tenant"},
+					Data: map[string]any{
+						"limit": json.Number("9007199254740993"), "ratio": json.Number("1.50"), "mask": json.Number("16"),
+						"day": "2026-11-01", "on": "yes",
+						"routes": []any{map[string]any{"path": "/orders/**", "public": true, "note": nil}},
+					},
+				}
+				c.DecisionLog = config.DecisionLog{}
+			},
+		},
+		{
+			name: "addresses without TLS that only this machine reaches",
+			file: "listen: {grpc: 'localhost:0', admin: '[::1]:0'}",
+			want: func(c *config.Config) {
+				c.Listen.GRPC = config.Address{Network: "tcp", Address: "localhost:0"}
+				c.Listen.Admin = config.Address{Network: "tcp", Address: "[::1]:0"}
+			},
+		},
+		{
+			name: "empty lists that mean none",
+			file: "jwt: {rules: []}\npolicy: {files: [], outputHeaders: []}",
+			want: func(c *config.Config) {},
+		},
+		{
+			name: "two rules with one place and different issuers",
+			file: `
+jwt:
+  rules:
+    - {name: a, issuer: "https://a.example.com", audiences: [x]}
+    - {name: b, issuer: "https://b.example.com", audiences: [x]}
+`,
+			want: func(c *config.Config) {
+				c.JWT.Rules = []config.Rule{
+					{Name: "a", Issuer: "https://a.example.com", Audiences: []string{"x"}, FromHeaders: usual},
+					{Name: "b", Issuer: "https://b.example.com", Audiences: []string{"x"}, FromHeaders: usual},
+				}
+			},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := config.Parse("sallyport.yaml", []byte(test.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := config.Default()
+			test.want(&want)
+			if diff := cmp.Diff(&want, got, cmpopts.IgnoreUnexported(config.Config{}), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestLoadPaths shows that relative paths belong to the file, wherever the server was started.
+func TestLoadPaths(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"tls.crt", "tls.key", "ca.crt", "keys.json"} {
+		write(t, filepath.Join(dir, name), "")
+	}
+	absolute := filepath.Join(t.TempDir(), "more.rego")
+	write(t, absolute, "")
+	file := filepath.Join(dir, "sallyport.yaml")
+	write(t, file, `
+listen:
+  grpc: 0.0.0.0:9191
+  tls: {certFile: tls.crt, keyFile: ./tls.key, clientCAFile: ca.crt, allowedClients: ["spiffe://cluster.local/ns/a/sa/b", envoy.example.com]}
+jwt:
+  rules: [{name: users, issuer: x, audiences: [y], jwksFile: keys.json}]
+policy: {files: [., `+absolute+`]}
+decisionLog: {file: decisions.ndjson}
+`)
+	cfg, err := config.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]any{
+		"tls": *cfg.Listen.TLS, "jwks": cfg.JWT.Rules[0].JWKSFile, "policy": cfg.Policy.Files, "log": cfg.DecisionLog.File,
+	}
+	want := map[string]any{
+		"tls": config.TLS{
+			CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key"), ClientCAFile: filepath.Join(dir, "ca.crt"),
+			AllowedClients: []string{"spiffe://cluster.local/ns/a/sa/b", "envoy.example.com"},
+		},
+		"jwks":   filepath.Join(dir, "keys.json"),
+		"policy": []string{dir, absolute},
+		"log":    filepath.Join(dir, "decisions.ndjson"),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadUnreadable(t *testing.T) {
+	for _, path := range []string{filepath.Join(t.TempDir(), "absent.yaml"), t.TempDir()} {
+		_, err := config.Load(path)
+		var pathErr *os.PathError
+		if !errors.As(err, &pathErr) {
+			t.Errorf("Load(%s) = %v, want an os.PathError", path, err)
+		}
+	}
+}
+
+func TestAt(t *testing.T) {
+	cfg, err := config.Parse("sallyport.yaml", []byte("policy:\n  data:\n    routes: [{}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, path string
+		cfg        *config.Config
+		want       string
+	}{
+		{"in the file", "policy.data.routes[0]", cfg, "sallyport.yaml:3:14: policy.data.routes[0]: no path"},
+		{"not in it", "policy.data.tenants[3].name", cfg, "sallyport.yaml:3:5: policy.data.tenants[3].name: no path"},
+		{"in no section of it", "jwt.rules", cfg, "sallyport.yaml:1:1: jwt.rules: no path"},
+		{"without a file", "jwt.rules", &config.Config{}, "jwt.rules: no path"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := test.cfg.At(test.path, errors.New("no path")).Error(); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestAddressString(t *testing.T) {
+	for _, text := range []string{"unix:///run/a.sock", "127.0.0.1:9191", "[::1]:0", ":1", ""} {
+		var a config.Address
+		if err := a.UnmarshalText([]byte(text)); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if a.String() != text {
+			t.Errorf("got %q, want %q", a.String(), text)
+		}
+	}
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,145 @@
+package policy
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/sallyport/sallyport/pkg/authz"
+)
+
+// readBody parses the body by its media type: JSON, a form, or a multipart form. Without a body,
+// with a part of one, and with any other media type it is null.
+//
+// A body that is not what its type says is refused rather than null, because a policy of the form
+// "not input.parsed_body.x" would let it through to an upstream that reads it after all.
+func readBody(h *authz.HTTP) (parsed ast.Value, truncated bool, err error) {
+	body := h.Body
+	if body == "" {
+		body = string(h.RawBody)
+	}
+	truncated, err = isTruncated(h.Headers, len(body))
+	if err != nil || truncated || body == "" {
+		return ast.NullValue, truncated, err
+	}
+	parsed, err = parseBody(h.Headers.Joined("content-type"), body)
+	return parsed, false, err
+}
+
+// isTruncated asks Envoy's own mark, which a client cannot set, then the length. An empty body is
+// whole whatever its length says: Envoy sends none unless the filter is configured to.
+func isTruncated(headers authz.Headers, size int) (bool, error) {
+	if headers.Joined("x-envoy-auth-partial-body") == "true" {
+		return true, nil
+	}
+	declared := headers.Joined("content-length")
+	if declared == "" {
+		return false, nil
+	}
+	// RFC 9110, section 8.6: digits alone. Two lengths, joined with ",", are none.
+	length, err := strconv.ParseUint(declared, 10, 63)
+	if err != nil {
+		return false, refuse(authz.MalformedRequest, "read body: the content-length is no number")
+	}
+	return size > 0 && length > uint64(size), nil
+}
+
+func parseBody(contentType, body string) (ast.Value, error) {
+	if contentType == "" {
+		return ast.NullValue, nil
+	}
+	mediaType, parameters, err := mime.ParseMediaType(contentType)
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+		return nil, refuse(authz.BodyMalformed, "read body: the content type cannot be read")
+	}
+	switch {
+	case isJSON(mediaType):
+		return parseJSON(body)
+	case mediaType == "application/x-www-form-urlencoded":
+		return parseForm(body)
+	case mediaType == "multipart/form-data" && parameters["boundary"] != "":
+		return parseMultipart(body, parameters["boundary"])
+	}
+	return ast.NullValue, nil
+}
+
+// isJSON follows the WHATWG's MIME sniffing standard, section 4.6.
+func isJSON(mediaType string) bool {
+	return mediaType == "application/json" || mediaType == "text/json" || strings.HasSuffix(mediaType, "+json")
+}
+
+func parseForm(body string) (ast.Value, error) {
+	values, err := url.ParseQuery(body)
+	if err != nil {
+		return nil, refuse(authz.BodyMalformed, "read body: a bad escape or a semicolon in the form")
+	}
+	for name, list := range values {
+		for _, text := range append(list, name) {
+			if !utf8.ValidString(text) {
+				return nil, notUTF8()
+			}
+		}
+	}
+	return textLists(values), nil
+}
+
+// parseMultipart reads RFC 7578. A part of JSON is parsed, any other is a string; a file that is
+// not text is null. A part without a name is left out, as opa-envoy-plugin does.
+func parseMultipart(body, boundary string) (ast.Value, error) {
+	fields := map[string][]*ast.Term{}
+	reader := multipart.NewReader(strings.NewReader(body), boundary)
+	for {
+		part, err := reader.NextPart()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, refuse(authz.BodyMalformed, "read body: the multipart form is broken")
+		}
+		name := part.FormName()
+		if name == "" {
+			continue
+		}
+		value, err := parsePart(part)
+		if err != nil {
+			return nil, err
+		}
+		fields[name] = append(fields[name], ast.NewTerm(value))
+	}
+	d := make(document, 0, len(fields))
+	for name, values := range fields {
+		if !utf8.ValidString(name) {
+			return nil, notUTF8()
+		}
+		d.set(name, ast.NewArray(values...))
+	}
+	return d.value(), nil
+}
+
+func parsePart(part *multipart.Part) (ast.Value, error) {
+	raw, err := io.ReadAll(part)
+	if err != nil {
+		return nil, refuse(authz.BodyMalformed, "read body: the multipart form is broken")
+	}
+	mediaType, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
+	switch {
+	case isJSON(mediaType):
+		return parseJSON(string(raw))
+	case utf8.Valid(raw):
+		return ast.String(raw), nil
+	case part.FileName() != "":
+		return ast.NullValue, nil
+	}
+	return nil, notUTF8()
+}
+
+func notUTF8() error {
+	return refuse(authz.BodyMalformed, "read body: bytes that are not UTF-8")
+}

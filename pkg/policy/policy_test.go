@@ -1,0 +1,408 @@
+package policy_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/pkg/authz"
+	"github.com/sallyport/sallyport/pkg/policy"
+	"github.com/sallyport/sallyport/policies"
+)
+
+// engine makes an engine of one module, whose text begins after the package.
+func engine(t testing.TB, rules string) *policy.Engine {
+	t.Helper()
+	return configured(t, rules, policy.Config{})
+}
+
+func configured(t testing.TB, rules string, config policy.Config) *policy.Engine {
+	t.Helper()
+	config.Default = fstest.MapFS{"policy.rego": {Data: []byte("package envoy.authz\n\n" + rules)}}
+	e, err := policy.New(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// write puts files into a new directory. A name that ends in "/" is not needed: directories are made.
+func write(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func get(t testing.TB, rawPath string) *authz.Request {
+	t.Helper()
+	path, err := authz.ParsePath(rawPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &authz.Request{HTTP: &authz.HTTP{Method: "GET", Path: path, Headers: authz.Headers{}}}
+}
+
+func TestDecideFailsClosed(t *testing.T) {
+	tests := []struct {
+		name       string
+		rules      string
+		age        string // a header
+		wantReason authz.Reason
+		wantText   string
+	}{
+		{
+			name:       "undefined",
+			rules:      `allow if input.nothing`,
+			wantReason: authz.PolicyUndefined,
+			wantText:   "policy: evaluate: data.envoy.authz.allow has no answer",
+		},
+		{
+			name:       "conflict",
+			rules:      "allow := true\n\nallow := x if {\n\tx := input.attributes.request.http.headers.age == \"0\"\n}",
+			wantReason: authz.PolicyConflict,
+			wantText:   "policy: evaluate: data.envoy.authz.allow (policy.rego:5) has conflicting values",
+		},
+		{
+			name:       "conflicting keys",
+			rules:      `allow := {"allowed": true, "headers": {k: v | some v in ["a", "b"]; k := "x"}}`,
+			wantReason: authz.PolicyConflict,
+			wantText:   "policy: evaluate: data.envoy.authz.allow (policy.rego:3) has conflicting values",
+		},
+		{
+			name:       "builtin error that would allow",
+			rules:      "default allow := true\n\nallow := false if to_number(input.attributes.request.http.headers.age) < 18",
+			age:        "secret",
+			wantReason: authz.PolicyError,
+			wantText:   "policy: evaluate: data.envoy.authz.allow (policy.rego:5): to_number failed",
+		},
+		{
+			name:       "builtin error under not",
+			rules:      "allow if not minor\n\nminor if {\n\tto_number(input.attributes.request.http.headers.age) < 18\n}",
+			age:        "secret",
+			wantReason: authz.PolicyError,
+			wantText:   "policy: evaluate: data.envoy.authz.minor (policy.rego:6): to_number failed",
+		},
+		{
+			name:       "text",
+			rules:      `allow := "yes"`,
+			wantReason: authz.PolicyAnswerInvalid,
+			wantText:   "policy: read the answer: it is a string, neither a boolean nor an object",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			e := engine(t, tt.rules)
+			req := get(t, "/")
+			req.HTTP.Headers["age"] = []string{tt.age}
+			got, err := e.Decide(t.Context(), req, authz.Identity{})
+			if diff := cmp.Diff(authz.Decision{Revision: e.Revision()}, got); diff != "" {
+				t.Errorf("decision (-want +got):\n%s", diff)
+			}
+			if reason := authz.ReasonOf(err); reason != tt.wantReason {
+				t.Errorf("reason %q, want %q", reason, tt.wantReason)
+			}
+			if err == nil || err.Error() != tt.wantText {
+				t.Errorf("error %v, want %s", err, tt.wantText)
+			}
+		})
+	}
+}
+
+// TestIndexHidesNoFailure has the calls that OPA's rule index reads. It leaves out a rule that it
+// knows not to hold, so that the failure in it would not be seen.
+func TestIndexHidesNoFailure(t *testing.T) {
+	calls := []string{
+		`startswith(input.attributes.request.http.headers, "x")`,
+		`endswith(input.attributes.request.http.headers, "x")`,
+		`glob.match("x*", [], input.attributes.request.http.headers)`,
+		`strings.any_prefix_match(input.attributes.request.http.headers, "x")`,
+		`strings.any_suffix_match(input.attributes.request.http.headers, ["x", "y"])`,
+	}
+	for _, call := range calls {
+		t.Run(call, func(t *testing.T) {
+			e := engine(t, "allow if not denied\n\ndenied if "+call)
+			req := get(t, "/")
+			req.HTTP.Headers["age"] = []string{"1"}
+			d, err := e.Decide(t.Context(), req, authz.Identity{})
+			if authz.ReasonOf(err) != authz.PolicyError || !strings.Contains(err.Error(), "data.envoy.authz.denied (policy.rego:5)") {
+				t.Errorf("got %+v, %v, want an error of the policy", d, err)
+			}
+		})
+	}
+}
+
+// endless takes far longer than any test; only the deadline ends it.
+const endless = `allow if {
+	some a in numbers.range(1, 10000)
+	some b in numbers.range(1, 10000)
+	a * b == -1
+}`
+
+func TestDecideStopsAtTheDeadline(t *testing.T) {
+	e := engine(t, endless)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	done := make(chan error)
+	go func() {
+		_, err := e.Decide(ctx, get(t, "/"), authz.Identity{})
+		done <- err
+	}()
+	cancel(errors.New("test"))
+	if err := <-done; authz.ReasonOf(err) != authz.Timeout || !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want a timeout that wraps the context's", err)
+	}
+}
+
+func TestDecideStopsDuringEvaluation(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := engine(t, endless).Decide(ctx, get(t, "/"), authz.Identity{})
+	if authz.ReasonOf(err) != authz.Timeout || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v, want a timeout", err)
+	}
+}
+
+func TestDecideSeesTheClock(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	e := configured(t, `allow if time.now_ns() == 1795435200000000000`, policy.Config{Now: func() time.Time { return now }})
+	if d, err := e.Decide(t.Context(), get(t, "/"), authz.Identity{}); err != nil || !d.Allowed {
+		t.Errorf("got %+v, %v, want an allow", d, err)
+	}
+}
+
+func TestDecideIgnoresPrint(t *testing.T) {
+	e := engine(t, "allow if {\n\tprint(\"seen\", input.nothing)\n\tprint(1)\n}")
+	if d, err := e.Decide(t.Context(), get(t, "/"), authz.Identity{}); err != nil || !d.Allowed {
+		t.Errorf("got %+v, %v, want an allow", d, err)
+	}
+}
+
+func TestRuntimeTellsNothing(t *testing.T) {
+	t.Setenv("SALLYPORT_SECRET", "secret")
+	e := engine(t, `allow := {"allowed": true, "dynamic_metadata": opa.runtime()}`)
+	d, err := e.Decide(t.Context(), get(t, "/"), authz.Identity{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]any{}, d.Metadata); diff != "" {
+		t.Errorf("opa.runtime (-want +got):\n%s", diff)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	tests := []struct {
+		name   string
+		rules  string
+		config policy.Config
+		want   []string
+	}{
+		{name: "a syntax error", rules: "allow if {", want: []string{"policy.rego:3", "rego_parse_error"}},
+		{name: "an unknown function", rules: "allow if f(1)", want: []string{"policy.rego:3", "undefined function f"}},
+		{
+			name:  "every mistake at once",
+			rules: "allow if f(1)\n\nb if g(1)",
+			want:  []string{"policy.rego:3", "undefined function f", "policy.rego:5", "undefined function g"},
+		},
+		{
+			name:  "http.send",
+			rules: `allow if http.send({"method": "GET", "url": "https://example.com"}).status_code == 200`,
+			want:  []string{"policy.rego:3", "http.send uses the network, which policies must not"},
+		},
+		{
+			name:  "net.lookup_ip_addr",
+			rules: `allow if count(net.lookup_ip_addr("example.com")) > 0`,
+			want:  []string{"policy.rego:3", "net.lookup_ip_addr uses the network"},
+		},
+		{
+			name:   "an entrypoint that is no rule",
+			rules:  "allow := true",
+			config: policy.Config{Entrypoint: "envoy/authz/result"},
+			want:   []string{"the entrypoint data.envoy.authz.result is no rule of the policy"},
+		},
+		{
+			name:   "an entrypoint with an empty segment",
+			rules:  "allow := true",
+			config: policy.Config{Entrypoint: "envoy//allow"},
+			want:   []string{`the entrypoint "envoy//allow" has an empty segment`},
+		},
+		{
+			name:   "data in the place of a rule",
+			rules:  "allow := true",
+			config: policy.Config{Data: map[string]any{"envoy": map[string]any{"authz": map[string]any{"allow": true}}}},
+			want:   []string{"policy.rego:3", "envoy/authz/allow"},
+		},
+		{
+			name:   "a header that cannot be set",
+			rules:  "allow := true",
+			config: policy.Config{OutputHeaders: []string{"x-user", ":path"}},
+			want:   []string{"output headers", "no token"},
+		},
+		{
+			name:   "data of no JSON type",
+			rules:  "allow := true",
+			config: policy.Config{Data: map[string]any{"x": func() {}}},
+			want:   []string{"the configured data"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.config.Default = fstest.MapFS{"policy.rego": {Data: []byte("package envoy.authz\n\n" + tt.rules)}}
+			_, err := policy.New(t.Context(), tt.config)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q, want %q in it", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestEntrypoint(t *testing.T) {
+	const rules = "package a[\"b.c\"]\n\nd := {\"allowed\": true}"
+	e, err := policy.New(t.Context(), policy.Config{
+		Entrypoint: "/a/b.c/d",
+		Default:    fstest.MapFS{"policy.rego": {Data: []byte(rules)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err := e.Decide(t.Context(), get(t, "/"), authz.Identity{}); err != nil || !d.Allowed {
+		t.Errorf("got %+v, %v, want an allow", d, err)
+	}
+}
+
+// TestDecideConcurrently shares one snapshot, whose data and objects are sorted at first use.
+func TestDecideConcurrently(t *testing.T) {
+	e := shipped(t)
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 50 {
+				d, err := e.Decide(t.Context(), get(t, "/orders/1"), clerk())
+				if err != nil || !d.Allowed {
+					t.Errorf("got %+v, %v, want an allow", d, err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+// shipped is an engine with the shipped policies and some routes.
+func shipped(t testing.TB) *policy.Engine {
+	t.Helper()
+	e, err := policy.New(t.Context(), policy.Config{Default: policies.FS, Data: map[string]any{
+		"routes": []any{
+			map[string]any{"path": "/public/**", "public": true},
+			map[string]any{"path": "/orders/**", "tokens": []string{"users"}, "roles": []string{"admin", "clerk"}},
+			map[string]any{"path": "/users/{sub}/**", "scopes": []string{"profile"}},
+		},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func clerk() authz.Identity {
+	return authz.Identity{Tokens: map[string]authz.Token{"users": {
+		Status: authz.TokenValid,
+		Issuer: "https://login.example.com",
+		Claims: map[string]any{"sub": "ann", "roles": []any{"clerk"}, "scope": "profile orders:read"},
+		Header: map[string]any{"alg": "RS256", "kid": "k1"},
+	}}}
+}
+
+func TestShippedPolicies(t *testing.T) {
+	tests := []struct {
+		path       string
+		id         authz.Identity
+		want       bool
+		wantDetail string
+	}{
+		{path: "/public/a.css", want: true, wantDetail: "routes[0] /public/**"},
+		{path: "/orders/1", id: clerk(), want: true, wantDetail: "routes[1] /orders/**"},
+		{path: "/orders/1", wantDetail: "routes[1] /orders/**: lacks role admin or clerk, token users"},
+		{path: "/users/ann/mail", id: clerk(), want: true, wantDetail: "routes[2] /users/{sub}/**"},
+		{path: "/users/bob/mail", id: clerk(), wantDetail: "routes[2] /users/{sub}/**: lacks claim sub of the path"},
+		{path: "/public/../orders", id: clerk(), wantDetail: "the path is ambiguous"},
+		{path: "/nowhere", id: clerk(), wantDetail: "no route has the path"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.path, func(t *testing.T) {
+			if tt.id.Tokens == nil {
+				tt.id.Tokens = map[string]authz.Token{"users": {Status: authz.TokenMissing}}
+			}
+			got, err := shipped(t).Decide(t.Context(), get(t, tt.path), tt.id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Allowed != tt.want || got.Detail != tt.wantDetail {
+				t.Errorf("allowed %v, %q, want %v, %q", got.Allowed, got.Detail, tt.want, tt.wantDetail)
+			}
+			if diff := cmp.Diff(authz.Mutation{}, got.Upstream); diff != "" {
+				t.Errorf("the request is changed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestShippedPoliciesWithoutData(t *testing.T) {
+	e, err := policy.New(t.Context(), policy.Config{Default: policies.FS})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, req := range []*authz.Request{get(t, "/"), {Source: authz.Peer{Principal: "spiffe://a/b"}}} {
+		if d, err := e.Decide(t.Context(), req, clerk()); err != nil || d.Allowed {
+			t.Errorf("got %+v, %v, want a denial", d, err)
+		}
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	benchmarks := []struct {
+		name string
+		e    *policy.Engine
+		path string
+	}{
+		{"true", engine(b, "allow := true"), "/orders/1"},
+		{"shipped public", shipped(b), "/public/a.css"},
+		{"shipped role", shipped(b), "/orders/1"},
+		{"shipped denied", shipped(b), "/nowhere"},
+	}
+	for _, bb := range benchmarks {
+		b.Run(bb.name, func(b *testing.B) {
+			req, id := get(b, bb.path), clerk()
+			req.HTTP.Headers = authz.Headers{
+				":method": {"GET"}, ":path": {bb.path}, ":authority": {"shop.example.com"}, ":scheme": {"https"},
+				"authorization": {"Bearer x"}, "user-agent": {"bench"}, "x-request-id": {"1"},
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := bb.e.Decide(b.Context(), req, id); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

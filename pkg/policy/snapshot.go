@@ -1,0 +1,202 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/sallyport/sallyport/pkg/authz"
+)
+
+// answerVar is the variable of the query that the answer is bound to.
+const answerVar = ast.Var("answer")
+
+// A snapshot is one policy with its data, compiled and ready. It never changes.
+//
+// Its store is its own and is never written, so one read transaction, opened once, serves every
+// check: no check takes a lock, and new data, which comes as a new snapshot, waits for none.
+type snapshot struct {
+	revision   string
+	entrypoint ast.Ref
+
+	compiler *ast.Compiler
+	query    ast.Body
+	queries  ast.QueryCompiler
+	store    storage.Store
+	txn      storage.Transaction
+
+	strip []string // the request headers that the policy can set, sorted
+}
+
+func newSnapshot(ctx context.Context, config Config) (*snapshot, error) {
+	entrypoint, err := parseEntrypoint(config.Entrypoint)
+	if err != nil {
+		return nil, err
+	}
+	capabilities := offline()
+	src, err := readSource(config, capabilities)
+	if err != nil {
+		return nil, err
+	}
+	s := &snapshot{revision: src.revision(), entrypoint: entrypoint}
+	if err := s.open(ctx, src.data); err != nil {
+		return nil, err
+	}
+	if err := s.compile(ctx, src.modules, capabilities); err != nil {
+		return nil, err
+	}
+	s.strip, err = s.outputHeaders(config.OutputHeaders)
+	return s, err
+}
+
+// parseEntrypoint makes a reference of a path. Numbers index arrays, as in opa-envoy-plugin.
+func parseEntrypoint(name string) (ast.Ref, error) {
+	ref := ast.Ref{ast.DefaultRootDocument}
+	for segment := range strings.SplitSeq(strings.Trim(name, "/"), "/") {
+		if segment == "" {
+			return nil, fmt.Errorf("policy: the entrypoint %q has an empty segment", name)
+		}
+		if n, err := strconv.Atoi(segment); err == nil {
+			ref = append(ref, ast.InternedTerm(n))
+			continue
+		}
+		ref = append(ref, ast.StringTerm(segment))
+	}
+	return ref, nil
+}
+
+// offline are OPA's capabilities without the builtins that use the network: a check must not
+// wait for another server, nor a policy send anything out. The JSON schemas of json.match_schema
+// are not fetched either.
+func offline() *ast.Capabilities {
+	c := ast.CapabilitiesForThisVersion()
+	c.Builtins = slices.DeleteFunc(c.Builtins, func(b *ast.Builtin) bool { return usesNetwork(b.Name) })
+	c.AllowNet = []string{}
+	return c
+}
+
+func usesNetwork(builtin string) bool {
+	return builtin == ast.HTTPSend.Name || builtin == ast.NetLookupIPAddr.Name
+}
+
+func (s *snapshot) open(ctx context.Context, data map[string]any) error {
+	value, err := ast.InterfaceToValue(data)
+	if err != nil {
+		return fmt.Errorf("policy: read data: %w", err)
+	}
+	s.store = inmem.NewFromASTObject(value.(ast.Object))
+	if s.txn, err = s.store.NewTransaction(ctx); err != nil {
+		return fmt.Errorf("policy: open data: %w", err)
+	}
+	return nil
+}
+
+func (s *snapshot) compile(ctx context.Context, modules map[string]*ast.Module, capabilities *ast.Capabilities) error {
+	s.compiler = ast.NewCompiler().
+		WithCapabilities(capabilities).
+		WithPathConflictsCheck(storage.NonEmpty(ctx, s.store, s.txn))
+	for _, module := range modules {
+		unindexed(module)
+	}
+	// print() is erased: what it would print may hold credentials.
+	if s.compiler.Compile(modules); s.compiler.Failed() {
+		return compileError(s.compiler.Errors)
+	}
+	if !s.exists(ctx) {
+		return fmt.Errorf("policy: the entrypoint %v is no rule of the policy", s.entrypoint)
+	}
+	s.queries = s.compiler.QueryCompiler()
+	query, err := s.queries.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(s.entrypoint), ast.NewTerm(answerVar))))
+	if err != nil {
+		return fmt.Errorf("policy: compile the entrypoint: %w", err)
+	}
+	s.query = query
+	return nil
+}
+
+// exists tells whether the entrypoint is a rule, a package or a document.
+func (s *snapshot) exists(ctx context.Context) bool {
+	if len(s.compiler.GetRules(s.entrypoint)) > 0 {
+		return true
+	}
+	at, err := storage.NewPathForRef(s.entrypoint)
+	if err != nil {
+		return false
+	}
+	_, err = s.store.Read(ctx, s.txn, at)
+	return err == nil
+}
+
+// compileError lists what is wrong in the policy, a line for each.
+func compileError(errs ast.Errors) error {
+	lines := make([]error, len(errs))
+	for i, err := range errs {
+		lines[i] = err
+		if name, ok := strings.CutPrefix(err.Message, "undefined function "); ok && usesNetwork(name) {
+			lines[i] = fmt.Errorf("%v: %s uses the network, which policies must not", err.Location, name)
+		}
+	}
+	return fmt.Errorf("policy: compile: %w", errors.Join(lines...))
+}
+
+// decide takes one check from the input document to the decision.
+func (s *snapshot) decide(ctx context.Context, now time.Time, req *authz.Request, id authz.Identity) (authz.Decision, error) {
+	input, err := newInput(req, id)
+	if err != nil {
+		return authz.Decision{}, err
+	}
+	answer, err := s.evaluate(ctx, now, input)
+	if err != nil {
+		return authz.Decision{}, err
+	}
+	decision, err := readAnswer(answer)
+	if err == nil && decision.Allowed {
+		decision.Upstream.RemoveHeaders = s.removals(decision.Upstream)
+	}
+	return decision, err
+}
+
+// evaluate asks the entrypoint. Query is used rather than the rego package, which starts a
+// goroutine for each evaluation and turns the answer into JSON values.
+func (s *snapshot) evaluate(ctx context.Context, now time.Time, input ast.Value) (ast.Value, error) {
+	if ctx.Err() != nil {
+		return nil, s.tooLate(ctx)
+	}
+	cancel := topdown.NewCancel()
+	defer context.AfterFunc(ctx, cancel.Cancel)()
+
+	var answer ast.Value
+	err := topdown.NewQuery(s.query).
+		WithQueryCompiler(s.queries).
+		WithCompiler(s.compiler).
+		WithStore(s.store).
+		WithTransaction(s.txn).
+		WithInput(ast.NewTerm(input)).
+		WithTime(now).
+		WithCancel(cancel).
+		WithMetrics(metrics.NoOp()).
+		WithStrictBuiltinErrors(true).
+		Iter(ctx, func(result topdown.QueryResult) error {
+			answer = result[answerVar].Value
+			return nil
+		})
+	switch {
+	case ctx.Err() != nil:
+		return nil, s.tooLate(ctx)
+	case err != nil:
+		return nil, s.failure(err)
+	case answer == nil:
+		return nil, refuse(authz.PolicyUndefined, "evaluate: %v has no answer", s.entrypoint)
+	}
+	return answer, nil
+}

@@ -1,0 +1,52 @@
+package envoy.authz_test
+
+import data.envoy.authz
+
+request := {
+	"attributes": {"request": {"http": {"method": "GET"}}},
+	"parsed_path": ["public"],
+	"path_ambiguous": false,
+	"tokens": {"users": {"status": "missing"}},
+}
+
+connection := {"attributes": {"source": {}}, "source": {"principal": "spiffe://cluster.local/ns/db/sa/a"}}
+
+public := [{"path": "/public", "public": true}]
+
+test_a_route_admits if {
+	authz.allow == {"allowed": true, "reason": "routes[0] /public"} with input as request with data.routes as public
+}
+
+test_no_route_denies if {
+	authz.allow == {"allowed": false, "reason": "no route has the path"} with input as request with data.routes as []
+}
+
+test_without_data_denies if {
+	authz.allow == {"allowed": false, "reason": "no route has the path"} with input as request
+}
+
+test_an_ambiguous_path_denies if {
+	answer := authz.allow with data.routes as public with input as object.union(request, {"path_ambiguous": true})
+	answer == {"allowed": false, "reason": "the path is ambiguous"}
+}
+
+test_nobody_said_whether_the_path_is_ambiguous if {
+	not authz.allow.allowed with data.routes as public with input as object.remove(request, ["path_ambiguous"])
+}
+
+test_a_network_rule_admits if {
+	rules := [{"principals": ["spiffe://cluster.local/ns/db/**"]}]
+	authz.allow == {"allowed": true, "reason": "network[0]"} with input as connection with data.network as rules
+}
+
+test_routes_do_not_admit_a_connection if {
+	not authz.allow.allowed with input as connection with data.routes as [{"path": "/**", "public": true}]
+}
+
+test_network_rules_do_not_admit_a_request if {
+	rules := [{"principals": ["**"]}]
+	from := object.union(request, {"source": {"principal": "spiffe://cluster.local/ns/db/sa/a"}})
+	not authz.allow.allowed with input as from with data.network as rules
+}
+
+test_without_input_denies if not authz.allow.allowed with input as {}
