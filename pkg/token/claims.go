@@ -1,0 +1,162 @@
+package token
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/pkg/authz"
+)
+
+// registeredClaims are the claims that Sallyport reads. None may come in another case.
+var registeredClaims = []string{
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "cnf", "nonce", "at_hash", "c_hash", "s_hash", "events",
+}
+
+// profileClaims are those that RFC 9068, section 2.2, demands of a token of type at+jwt.
+var profileClaims = []string{"iss", "exp", "aud", "sub", "client_id", "iat", "jti"}
+
+// maxDate is the first second of the year 10000, which no date format here can write.
+const maxDate = 253402300800
+
+// times are the dates of a token; zero where absent.
+type times struct {
+	expires, notBefore, issued time.Time
+}
+
+// checkClaims judges the claims of a token whose signature is good. Types come first, then what
+// the token is, then time, then audience.
+func (r *rule) checkClaims(t *jws, now time.Time, leeway time.Duration) error {
+	dates, err := readClaims(t.claims)
+	if err != nil {
+		return refusal(authz.TokenClaims, "%w", err)
+	}
+	if err := checkKind(t); err != nil {
+		return err
+	}
+	if err := dates.check(now, leeway); err != nil {
+		return err
+	}
+	audience, _ := readAudience(t.claims["aud"])
+	if !slices.ContainsFunc(audience, func(a string) bool { return slices.Contains(r.audiences, a) }) {
+		return refusal(authz.TokenAudience, "aud names none of the rule's audiences")
+	}
+	return nil
+}
+
+// readClaims holds the registered claims to their types (RFC 7519, section 4.1). exp and aud must
+// be there; iss is, or no rule would have been found.
+func readClaims(claims map[string]any) (times, error) {
+	var dates times
+	for _, name := range []string{"exp", "aud"} {
+		if _, present := claims[name]; !present {
+			return dates, fmt.Errorf("%s is missing", name)
+		}
+	}
+	for _, d := range []struct {
+		name string
+		date *time.Time
+	}{{"exp", &dates.expires}, {"nbf", &dates.notBefore}, {"iat", &dates.issued}} {
+		if value, present := claims[d.name]; present {
+			date, err := readDate(value)
+			if err != nil {
+				return dates, fmt.Errorf("%s: %w", d.name, err)
+			}
+			*d.date = date
+		}
+	}
+	for _, name := range []string{"sub", "jti", "client_id"} {
+		if text, ok := optionalString(claims, name); !ok || text == "" && claims[name] != nil {
+			return dates, fmt.Errorf("%s is no string, or empty", name)
+		}
+	}
+	if _, err := readAudience(claims["aud"]); err != nil {
+		return dates, err
+	}
+	if !dates.issued.IsZero() && !dates.issued.Before(dates.expires) {
+		return dates, errors.New("exp is not after iat")
+	}
+	return dates, nil
+}
+
+// readDate reads a NumericDate (RFC 7519, section 2): a JSON number, with or without a fraction.
+func readDate(value any) (time.Time, error) {
+	number, ok := value.(json.Number)
+	if !ok {
+		return time.Time{}, errors.New("not a number")
+	}
+	seconds, err := number.Float64()
+	if err != nil || seconds <= 0 || seconds >= maxDate {
+		return time.Time{}, errors.New("not a date between 1970 and 9999")
+	}
+	whole, fraction := math.Modf(seconds)
+	return time.Unix(int64(whole), int64(fraction*1e9)), nil
+}
+
+// readAudience reads aud: a string or an array of strings (RFC 7519, section 4.1.3).
+func readAudience(value any) ([]string, error) {
+	bad := errors.New("aud is neither a string nor an array of strings, or empty")
+	elements, ok := value.([]any)
+	if !ok {
+		elements = []any{value}
+	}
+	if len(elements) == 0 {
+		return nil, bad
+	}
+	audience := make([]string, 0, len(elements))
+	for _, element := range elements {
+		text, ok := element.(string)
+		if !ok || text == "" {
+			return nil, bad
+		}
+		audience = append(audience, text)
+	}
+	return audience, nil
+}
+
+// check compares the dates with the clock. A token lives until exp+leeway, that instant excluded,
+// and from nbf-leeway on, that instant included.
+func (d times) check(now time.Time, leeway time.Duration) error {
+	latest := now.Add(leeway)
+	switch {
+	case !now.Before(d.expires.Add(leeway)):
+		return refusal(authz.TokenExpired, "exp has passed")
+	case d.notBefore.After(latest):
+		return refusal(authz.TokenNotYetValid, "nbf lies ahead")
+	case d.issued.After(latest):
+		return refusal(authz.TokenNotYetValid, "iat lies ahead")
+	}
+	return nil
+}
+
+// checkKind refuses what is signed by the issuer and yet no access token.
+//
+// An ID token tells a client who logged in; it is not for an API (OpenID Connect Core, section 2).
+// It shows by nonce and the hashes of what it was issued with, which no access token needs. A
+// security event or logout token shows by events (RFC 8417, section 2.2). A token of type at+jwt
+// is an access token by its word (RFC 9068, section 5) and keeps that profile instead.
+//
+// A token with cnf is bound to a key. Who takes it without seeing proof of the key takes a stolen
+// one too (RFC 9449, section 7.2; RFC 8705, section 3), so it is refused.
+func checkKind(t *jws) error {
+	if _, bound := t.claims["cnf"]; bound {
+		return unsupported("the token is bound to a key by cnf, and no proof of it is checked")
+	}
+	if t.typ == "at+jwt" {
+		for _, name := range profileClaims {
+			if t.claims[name] == nil {
+				return refusal(authz.TokenClaims, "%s is missing, which RFC 9068 demands of at+jwt", name)
+			}
+		}
+		return nil
+	}
+	for _, name := range []string{"nonce", "at_hash", "c_hash", "s_hash", "events"} {
+		if _, present := t.claims[name]; present {
+			return unsupported("%s shows an ID token or an event, not an access token", name)
+		}
+	}
+	return nil
+}

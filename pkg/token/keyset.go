@@ -1,0 +1,157 @@
+package token
+
+import (
+	"crypto"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A keySet is what an issuer's JWK set meant when it was read. It is immutable.
+type keySet struct {
+	byID       map[string]*key
+	sole       *key // the only key of the set, for tokens without a kid; nil where there are more
+	generation uint64
+	fixed      bool      // it stands in the configuration and never changes
+	confirmed  time.Time // when the issuer last stood by it
+
+	text     string // the document, to know an unchanged one
+	location string // where it was fetched
+	etag     string
+}
+
+// A key is a public key that may verify, with the algorithms it may verify.
+type key struct {
+	public     crypto.PublicKey
+	algorithms []string
+}
+
+// Limits of a JWK set. Real sets hold fewer than ten keys.
+const (
+	maxSetBytes = 1 << 20
+	maxSetKeys  = 100
+)
+
+// privateMembers are those that no public set may hold: whoever can read it can sign.
+var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+
+// errLeaked says that a set holds a private key.
+var errLeaked = errors.New("a private or symmetric key lies open in the set; it is not used")
+
+// errNoKeys says that a set has no key to use. Such an answer never replaces a good set.
+var errNoKeys = errors.New("no key that can verify a signature")
+
+// parseKeySet reads a JWK set (RFC 7517, section 5). Keys that are not for verifying signatures,
+// or of an unknown kind, are passed over; a set without any key left is an error. Warnings tell the
+// operator what is wrong with single keys.
+func parseKeySet(text []byte) (set *keySet, warnings []error, err error) {
+	document, err := decodeObject(text)
+	if err != nil {
+		return nil, nil, fmt.Errorf("JWK set: %w", err)
+	}
+	members, ok := document["keys"].([]any)
+	if !ok {
+		return nil, nil, errors.New("JWK set: no array of keys")
+	}
+	if len(members) > maxSetKeys {
+		return nil, nil, fmt.Errorf("JWK set: more than %d keys", maxSetKeys)
+	}
+	set = &keySet{byID: make(map[string]*key), text: string(text)}
+	var all []*key
+	for i, member := range members {
+		k, kid, err := parseKey(member)
+		if err != nil {
+			warnings = append(warnings, fmt.Errorf("key %d: %w", i, err))
+		}
+		if k == nil {
+			continue
+		}
+		if other, twice := set.byID[kid]; twice && kid != "" {
+			warnings = append(warnings, fmt.Errorf("key %d: a key with this kid came before; neither is used", i))
+			other.algorithms, k.algorithms = nil, nil
+			continue
+		}
+		set.byID[kid] = k
+		all = append(all, k)
+	}
+	usable := slices.DeleteFunc(all, func(k *key) bool { return len(k.algorithms) == 0 })
+	if len(usable) == 0 {
+		return nil, warnings, fmt.Errorf("JWK set: %w", errNoKeys)
+	}
+	if len(usable) == 1 {
+		set.sole = usable[0]
+	}
+	delete(set.byID, "")
+	return set, warnings, nil
+}
+
+// parseKey reads one JWK. It gives no key for one that is not meant for us, and a key without
+// algorithms for one that must not be used, so that it takes its kid with it.
+func parseKey(member any) (k *key, kid string, err error) {
+	jwk, ok := member.(map[string]any)
+	if !ok {
+		return nil, "", errors.New("not an object")
+	}
+	kid, ok = optionalString(jwk, "kid")
+	if !ok {
+		return nil, "", errors.New("kid is no string")
+	}
+	for _, name := range privateMembers {
+		if _, leaked := jwk[name]; leaked {
+			return &key{}, kid, errLeaked
+		}
+	}
+	alg, ok := optionalString(jwk, "alg")
+	if !ok || !forSignatures(jwk) {
+		return nil, "", nil
+	}
+	if kty := jwk["kty"]; kty != "RSA" && kty != "EC" && kty != "OKP" {
+		return nil, "", nil
+	}
+	public, err := parsePublicKey(jwk)
+	if err != nil {
+		return nil, "", err
+	}
+	able := algorithmsOf(public)
+	if len(able) == 0 {
+		return nil, "", errors.New("of a size, exponent or curve that Sallyport does not accept")
+	}
+	if able = allowed(able, alg); len(able) == 0 {
+		return nil, "", nil // of another algorithm, such as RSA-OAEP
+	}
+	return &key{public: public, algorithms: able}, kid, nil
+}
+
+// forSignatures tells whether use and key_ops (RFC 7517, sections 4.2 and 4.3) let a key verify.
+func forSignatures(jwk map[string]any) bool {
+	if use, present := jwk["use"]; present && use != "sig" {
+		return false
+	}
+	value, present := jwk["key_ops"]
+	if !present {
+		return true
+	}
+	ops, _ := value.([]any)
+	return slices.Contains(ops, any("verify"))
+}
+
+func optionalString(object map[string]any, name string) (text string, ok bool) {
+	value, present := object[name]
+	if !present {
+		return "", true
+	}
+	text, ok = value.(string)
+	return text, ok
+}
+
+// find picks the key for a kid. A token without one is verified only where there is no choice.
+func (s *keySet) find(kid string) *key {
+	if kid == "" {
+		return s.sole
+	}
+	if k := s.byID[kid]; k != nil && len(k.algorithms) > 0 {
+		return k
+	}
+	return nil
+}

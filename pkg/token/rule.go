@@ -1,0 +1,158 @@
+package token
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// A rule is a Rule that has been checked, with what verification needs at hand.
+type rule struct {
+	name       string
+	issuer     string
+	audiences  []string
+	algorithms []string // canonical; empty: all
+	types      []string // canonical
+	keys       *keyRing
+	forward    bool
+	outputs    []ClaimHeader // with lower-case header names
+}
+
+var (
+	defaultSource = HeaderSource{Name: "Authorization", Prefix: "Bearer "}
+	defaultTypes  = []string{"jwt", "at+jwt", ""}
+	// notAccessTokens are the types of signed tokens that say something else than "may access":
+	// RFC 9449 section 4.2, OpenID Connect Back-Channel Logout section 2.4, RFC 8417 section 2.3.
+	notAccessTokens = []string{"dpop+jwt", "logout+jwt", "secevent+jwt"}
+	// unsettable are headers that steer the connection, the routing or Envoy itself.
+	unsettable = []string{"host", "connection", "content-length", "cookie", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+
+// mistakes gathers what is wrong with a configuration, each with its place in it.
+type mistakes struct {
+	where string
+	all   *[]error
+}
+
+func (m mistakes) add(field, format string, args ...any) {
+	err := fmt.Errorf(format, args...)
+	*m.all = append(*m.all, fmt.Errorf("%s%s: %w", m.where, field, err))
+}
+
+// checkRule checks what one rule says by itself; places, outputs and keys are checked with the other rules.
+func checkRule(r Rule, m mistakes) *rule {
+	if r.Name == "" {
+		m.add("name", "is missing")
+	}
+	if r.Issuer == "" {
+		m.add("issuer", "is missing")
+	}
+	if len(r.Audiences) == 0 || slices.Contains(r.Audiences, "") {
+		m.add("audiences", "is missing or has an empty one: without it a token for any other service would be taken")
+	}
+	checked := &rule{
+		name: r.Name, issuer: r.Issuer, audiences: slices.Clone(r.Audiences),
+		forward: r.ForwardOriginalToken, outputs: checkOutputs(r.OutputClaimToHeaders, m),
+	}
+	for _, alg := range r.Algorithms {
+		name, known := canonicalAlgorithm(alg)
+		if !known {
+			m.add("algorithms", "%q is none of RS, PS, ES 256 to 512 and EdDSA", alg)
+		}
+		checked.algorithms = append(checked.algorithms, name)
+	}
+	checked.types = checkTypes(r.Types, m)
+	checkKeySource(r, m)
+	return checked
+}
+
+func checkTypes(types []string, m mistakes) []string {
+	if len(types) == 0 {
+		return defaultTypes
+	}
+	var checked []string
+	for _, typ := range types {
+		short := canonicalType(typ)
+		if slices.Contains(notAccessTokens, short) {
+			m.add("types", "%q is not the type of an access token", typ)
+		}
+		checked = append(checked, short)
+	}
+	return checked
+}
+
+func checkOutputs(outputs []ClaimHeader, m mistakes) []ClaimHeader {
+	var checked []ClaimHeader
+	for _, o := range outputs {
+		name := strings.ToLower(o.Header)
+		switch {
+		case !isHeaderName(name):
+			m.add("outputClaimToHeaders", "%q is not a header name", o.Header)
+		case slices.Contains(unsettable, name) || strings.HasPrefix(name, "x-envoy-"):
+			m.add("outputClaimToHeaders", "%q steers the proxy and cannot be set", o.Header)
+		case slices.Contains(strings.Split(o.Claim, "."), ""):
+			m.add("outputClaimToHeaders", "the claim for %q is missing or has an empty name in its path", o.Header)
+		}
+		checked = append(checked, ClaimHeader{Header: name, Claim: o.Claim})
+	}
+	return checked
+}
+
+// checkKeySource checks where the keys come from, without going there.
+func checkKeySource(r Rule, m mistakes) {
+	var given []string
+	for _, s := range []struct{ field, value string }{{"jwks", r.JWKS}, {"jwksFile", r.JWKSFile}, {"jwksUri", r.JWKSURI}} {
+		if s.value != "" {
+			given = append(given, s.field)
+		}
+	}
+	switch {
+	case len(given) > 1:
+		m.add(given[1], "%s is given too, and only one can be", given[0])
+	case r.JWKSURI != "":
+		if _, err := checkURL(r.JWKSURI, r.AllowInsecureHTTP); err != nil {
+			m.add("jwksUri", "%w", err)
+		}
+	case len(given) == 0 && r.Issuer != "":
+		u, err := checkURL(r.Issuer, r.AllowInsecureHTTP)
+		if err == nil && (u.RawQuery != "" || u.ForceQuery) {
+			err = errors.New("has a query")
+		}
+		if err != nil {
+			m.add("issuer", "no jwks, jwksFile or jwksUri is given, and OpenID discovery is not possible here: %w", err)
+		}
+	}
+}
+
+// checkURL takes what the operator wrote: https, or http where the way is ours or the operator said so.
+func checkURL(text string, allowInsecure bool) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return nil, errors.New("not a URL")
+	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Opaque != "":
+		return nil, errors.New("not an http or https URL")
+	case u.User != nil:
+		return nil, errors.New("has a user or password")
+	case u.Fragment != "":
+		return nil, errors.New("has a fragment")
+	case u.Scheme == "http" && !allowInsecure && !isLoopback(u.Hostname()):
+		return nil, errors.New("plain http is only for loopback; allowInsecureHTTP allows it")
+	}
+	return u, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// isHeaderName holds a name to the token of RFC 9110, section 5.6.2.
+func isHeaderName(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return r > 0x7e || !isBase64URL(byte(r)) && !strings.ContainsRune("!#$%&'*+.^`|~", r)
+	})
+}
