@@ -45,7 +45,8 @@ func newRoot() *cobra.Command {
 		Short: "Verify tokens and ask the policy, before Envoy lets a request through",
 		Long: `Sallyport is an authorization server for Envoy, Istio and Envoy Gateway (ext_authz v3).
 A request passes two doors: its JSON Web Tokens are verified, then a Rego policy is asked.`,
-		Example: `  sallyport validate sallyport.yaml
+		Example: `  sallyport serve --config sallyport.yaml
+  sallyport validate sallyport.yaml
   sallyport version
   source <(sallyport completion bash)`,
 		Args:          usage(knownCommand),
@@ -56,7 +57,7 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newValidate(), newVersion())
+	root.AddCommand(newServe(), newValidate(), newVersion())
 	return root
 }
 

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
 	"github.com/spf13/cobra"
@@ -23,7 +25,7 @@ Relative paths in the file are taken from the file's directory.`,
 		Args:              usage(oneFile(&file)),
 		ValidArgsFunction: completeConfig,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := check(file); err != nil {
+			if err := check(cmd.Context(), file); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: valid\n", file)
@@ -59,7 +61,23 @@ func completeConfig(*cobra.Command, []string, string) ([]cobra.Completion, cobra
 }
 
 // check reads the file and everything that it names.
-func check(file string) error {
-	_, err := config.Load(file)
-	return err
+func check(ctx context.Context, file string) error {
+	cfg, err := config.Load(file)
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.DiscardHandler)
+	var mistakes config.Mistakes
+	if verifier, err := newVerifier(ctx, cfg, logger); err != nil {
+		mistakes = append(mistakes, cfg.At("jwt.rules", err))
+	} else if err := verifier.Close(); err != nil {
+		return err
+	}
+	if _, err := newEngine(ctx, cfg, logger); err != nil {
+		mistakes = append(mistakes, cfg.At("policy", err))
+	}
+	if len(mistakes) > 0 {
+		return mistakes
+	}
+	return nil
 }

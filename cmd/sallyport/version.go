@@ -28,6 +28,14 @@ versions of the libraries that a decision rests on. A bug report should have all
 	}
 }
 
+// version is Sallyport's own, "(devel)" where the build does not know it.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
 // writeVersion leaves out what the build does not know: a test binary has no commit, for one.
 func writeVersion(w io.Writer, info *debug.BuildInfo) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"log/slog"
+	"os/signal"
+	"syscall"
+
+	"github.com/sallyport/sallyport/cmd/sallyport/config"
+	"github.com/spf13/cobra"
+)
+
+func newServe() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "serve --config FILE",
+		Short: "Answer Envoy's checks",
+		Long: `Answer the checks of Envoy, Istio and Envoy Gateway over gRPC
+(envoy.service.auth.v3.Authorization/Check), until SIGTERM or SIGINT; then finish what runs.
+
+A mistake in the configuration stops the start and is shown with its line; see "sallyport validate".
+Decisions are written to standard output as NDJSON, messages for the operator to standard error.
+OTEL_EXPORTER_OTLP_ENDPOINT and the other OTEL_* variables turn on traces.`,
+		Example: `  sallyport serve --config sallyport.yaml
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317 sallyport serve -c sallyport.yaml`,
+		Args: usage(oneFile(&file)),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(file)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			l, err := build(ctx, cfg, environment{stdout: cmd.OutOrStdout(), logger: logger})
+			if err != nil {
+				return err
+			}
+			logger.Info("serving", "grpc", l.server.GRPCAddr().String(), "config", file)
+			return l.run(ctx)
+		},
+	}
+	addConfigFlag(cmd, &file)
+	return cmd
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/cmd/sallyport/config"
+	"github.com/sallyport/sallyport/pkg/authz"
+	"github.com/sallyport/sallyport/pkg/decisionlog"
+	"github.com/sallyport/sallyport/pkg/envoy"
+	"github.com/sallyport/sallyport/pkg/policy"
+	"github.com/sallyport/sallyport/pkg/server"
+	"github.com/sallyport/sallyport/pkg/telemetry"
+	"github.com/sallyport/sallyport/pkg/token"
+	"github.com/sallyport/sallyport/policies"
+	"google.golang.org/grpc"
+)
+
+// keysPatience is how long a start waits for the issuers' keys. An issuer that is down must not
+// keep the others' users out, so the server then starts without its keys.
+const keysPatience = 2 * time.Second
+
+// A line is everything that stands between Envoy's question and its answer.
+type line struct {
+	server  *server.Server
+	closers []func(context.Context) error
+}
+
+// An environment is what a line shares with the process it runs in.
+type environment struct {
+	stdout    io.Writer
+	logger    *slog.Logger
+	recorders authz.Recorders // beside those of the configuration
+	traced    bool            // make spans even where nothing exports them
+}
+
+// build makes the line that a configuration describes, and binds its listeners.
+func build(ctx context.Context, cfg *config.Config, env environment) (*line, error) {
+	l := &line{}
+	if err := l.build(ctx, cfg, env); err != nil {
+		return nil, errors.Join(err, l.close(ctx))
+	}
+	return l, nil
+}
+
+func (l *line) build(ctx context.Context, cfg *config.Config, env environment) error {
+	verifier, err := newVerifier(ctx, cfg, env.logger)
+	if err != nil {
+		return err
+	}
+	l.closers = append(l.closers, func(context.Context) error { return verifier.Close() })
+	engine, err := newEngine(ctx, cfg, env.logger)
+	if err != nil {
+		return err
+	}
+	recorders, err := l.decisionLog(cfg, env)
+	if err != nil {
+		return err
+	}
+	options, err := l.telemetry(ctx, env.traced)
+	if err != nil {
+		return err
+	}
+	if len(options) > 0 {
+		recorders = append(recorders, telemetry.Recorder{})
+	}
+	service := &envoy.Server{
+		Checker: &authz.Checker{
+			Verifier:           verifier,
+			Decider:            engine,
+			Recorder:           append(recorders, env.recorders...),
+			FlagAmbiguousPaths: cfg.Request.AmbiguousPaths == config.FlagAmbiguousPaths,
+		},
+		MaxBodyBytes: int(cfg.Request.MaxBodyBytes),
+		Timeout:      cfg.Request.Timeout,
+	}
+	awaitKeys(ctx, verifier, env.logger)
+	l.server, err = server.New(ctx, server.Config{
+		GRPC:     server.Address(cfg.Listen.GRPC),
+		Admin:    server.Address(cfg.Listen.Admin),
+		TLS:      listenTLS(cfg.Listen.TLS),
+		Register: service.Register,
+		Services: []string{envoy.ServiceName},
+		Options:  append(service.Options(), options...),
+		Ready:    verifier.Ready,
+	})
+	return err
+}
+
+// run serves until ctx ends, and closes the line.
+func (l *line) run(ctx context.Context) error {
+	err := l.server.Serve(ctx)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return errors.Join(err, l.close(closing))
+}
+
+// close ends what the line started, last first.
+func (l *line) close(ctx context.Context) error {
+	var errs []error
+	for _, closer := range slices.Backward(l.closers) {
+		errs = append(errs, closer(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+func (l *line) decisionLog(cfg *config.Config, env environment) (authz.Recorders, error) {
+	var sinks []io.Writer
+	if cfg.DecisionLog.Stdout {
+		sinks = append(sinks, env.stdout)
+	}
+	if name := cfg.DecisionLog.File; name != "" {
+		file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("decisionLog.file: %w", err)
+		}
+		l.closers = append(l.closers, func(context.Context) error { return file.Close() })
+		sinks = append(sinks, file)
+	}
+	if len(sinks) == 0 {
+		return nil, nil
+	}
+	log := decisionlog.New(env.logger, sinks...)
+	l.closers = append(l.closers, func(context.Context) error { return log.Close() })
+	return authz.Recorders{log}, nil
+}
+
+// telemetry returns no options where nobody asked for it: then nothing of it is on the way.
+func (l *line) telemetry(ctx context.Context, traced bool) ([]grpc.ServerOption, error) {
+	if !traced && !telemetry.Enabled() {
+		return nil, nil
+	}
+	t, err := telemetry.New(ctx, version())
+	if err != nil {
+		return nil, err
+	}
+	l.closers = append(l.closers, t.Shutdown)
+	return []grpc.ServerOption{t.ServerOption()}, nil
+}
+
+func newVerifier(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*token.Verifier, error) {
+	leeway := cfg.JWT.Leeway
+	if leeway == 0 {
+		leeway = -1 // in token.Config, 0 is the default
+	}
+	out := token.Config{Leeway: leeway, Logger: logger}
+	for _, r := range cfg.JWT.Rules {
+		out.Rules = append(out.Rules, tokenRule(r))
+	}
+	return token.New(ctx, out)
+}
+
+func tokenRule(r config.Rule) token.Rule {
+	out := token.Rule{
+		Name: r.Name, Issuer: r.Issuer, Audiences: r.Audiences, Algorithms: r.Algorithms, Types: r.Types,
+		JWKS: r.JWKS, JWKSFile: r.JWKSFile, JWKSURI: r.JWKSURI, AllowInsecureHTTP: r.AllowInsecureHTTP,
+		FromCookies: r.FromCookies, FromParams: r.FromParams, ForwardOriginalToken: r.ForwardOriginalToken,
+	}
+	for _, h := range r.FromHeaders {
+		out.FromHeaders = append(out.FromHeaders, token.HeaderSource(h))
+	}
+	for _, c := range r.OutputClaimToHeaders {
+		out.OutputClaimToHeaders = append(out.OutputClaimToHeaders, token.ClaimHeader(c))
+	}
+	return out
+}
+
+func newEngine(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*policy.Engine, error) {
+	return policy.New(ctx, policy.Config{
+		Entrypoint: cfg.Policy.Path, Files: cfg.Policy.Files, Default: policies.FS,
+		Data: cfg.Policy.Data, OutputHeaders: cfg.Policy.OutputHeaders, Logger: logger,
+	})
+}
+
+func awaitKeys(ctx context.Context, verifier *token.Verifier, logger *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, keysPatience)
+	defer cancel()
+	if err := verifier.AwaitReady(ctx); err != nil {
+		logger.Warn("started without the keys of an issuer: its tokens are refused until they are there", "error", err)
+	}
+}
+
+func listenTLS(t *config.TLS) *server.TLS {
+	if t == nil {
+		return nil
+	}
+	return (*server.TLS)(t)
+}
