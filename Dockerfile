@@ -10,13 +10,15 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY cmd/ cmd/
+COPY deploy/ deploy/
 COPY pkg/ pkg/
 COPY policies/ policies/
 ARG TARGETOS
 ARG TARGETARCH
+ARG VERSION=devel
 # Same source, same bytes: no path, no checkout state and no build ID goes into the binary.
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -buildvcs=false -ldflags "-s -w -buildid=" -o /sallyport ./cmd/sallyport
+    go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.release=$VERSION" -o /sallyport ./cmd/sallyport
 
 FROM gcr.io/distroless/static-debian12:nonroot
 ARG VERSION=devel
