@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -31,38 +29,25 @@ The exit status is 1 if any answer is not the expected one.`,
   sallyport demo --once
   sallyport demo --envoy /usr/local/bin/envoy`,
 		Args: usage(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			return demo(ctx, cmd.OutOrStdout(), envoy, once)
+			out := cmd.OutOrStdout()
+			w, err := startWorld(ctx, out, envoy)
+			if err != nil {
+				return fmt.Errorf("demo: %w", err)
+			}
+			defer func() { err = errors.Join(err, w.stop()) }()
+			if err := w.playTour(ctx, out); err != nil {
+				return fmt.Errorf("demo: %w", err)
+			}
+			if once {
+				return nil
+			}
+			return w.stay(ctx, out)
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "end after the tour")
 	cmd.Flags().StringVar(&envoy, "envoy", os.Getenv("ENVOY"), "the Envoy `BINARY`; the default is the variable ENVOY")
 	return cmd
-}
-
-// demo plays the tour, and stays unless once is set.
-func demo(ctx context.Context, out io.Writer, envoy string, once bool) (err error) {
-	w, err := startWorld(ctx, out, envoy)
-	if err != nil {
-		return fmt.Errorf("demo: %w", err)
-	}
-	defer func() { err = errors.Join(err, w.stop()) }()
-	steps, err := tour(w)
-	if err != nil {
-		return fmt.Errorf("demo: %w", err)
-	}
-	wrong, err := w.play(ctx, out, steps)
-	switch {
-	case err != nil:
-		return fmt.Errorf("demo: %w", err)
-	case wrong > 0:
-		return fmt.Errorf("demo: %d of %d answers were not the expected ones", wrong, len(steps))
-	}
-	fmt.Fprintf(out, "\nAll %d answers were the expected ones.\n", len(steps))
-	if once {
-		return nil
-	}
-	return w.stay(ctx, out)
 }

@@ -9,8 +9,9 @@ import (
 	"text/tabwriter"
 	"unicode/utf8"
 
-	"github.com/sallyport/sallyport/pkg/authz"
 	"golang.org/x/term"
+
+	"github.com/sallyport/sallyport/pkg/authz"
 )
 
 // printTour shows the visits as a table, or, where the terminal is narrower than that, as blocks.
@@ -25,7 +26,7 @@ func printTour(out io.Writer, visits []visit) {
 	columns.Flush()
 	fmt.Fprintln(out)
 	if width := terminalWidth(out); width == 0 || widest(table.String()) <= width {
-		io.WriteString(out, table.String())
+		fmt.Fprint(out, table.String())
 		return
 	}
 	for _, v := range visits {

@@ -104,13 +104,17 @@ func tour(w *world) ([]step, error) {
 	}, nil
 }
 
-// play makes every request, shows the answers and counts those that are not the expected ones.
-func (w *world) play(ctx context.Context, out io.Writer, steps []step) (wrong int, err error) {
-	visits := make([]visit, 0, len(steps))
+// playTour makes every request and shows the answers. It fails if one is not the expected one.
+func (w *world) playTour(ctx context.Context, out io.Writer) error {
+	steps, err := tour(w)
+	if err != nil {
+		return err
+	}
+	visits, wrong := make([]visit, 0, len(steps)), 0
 	for _, s := range steps {
 		v, err := w.visit(ctx, s)
 		if err != nil {
-			return wrong, fmt.Errorf("%s: %s %s: %w", s.what, s.method, s.path, err)
+			return fmt.Errorf("%s: %s %s: %w", s.what, s.method, s.path, err)
 		}
 		if v.mistake() != "" {
 			wrong++
@@ -118,7 +122,11 @@ func (w *world) play(ctx context.Context, out io.Writer, steps []step) (wrong in
 		visits = append(visits, v)
 	}
 	printTour(out, visits)
-	return wrong, nil
+	if wrong > 0 {
+		return fmt.Errorf("%d of %d answers were not the expected ones", wrong, len(steps))
+	}
+	fmt.Fprintf(out, "\nAll %d answers were the expected ones.\n", len(steps))
+	return nil
 }
 
 func (w *world) visit(ctx context.Context, s step) (visit, error) {
@@ -152,7 +160,7 @@ func (w *world) visit(ctx context.Context, s step) (visit, error) {
 	case <-ctx.Done():
 		return v, ctx.Err()
 	case <-time.After(5 * time.Second):
-		return v, errors.New("Sallyport was not asked")
+		return v, errors.New("nobody asked Sallyport")
 	}
 }
 

@@ -16,14 +16,15 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
 	"github.com/sallyport/sallyport/deploy"
 	"github.com/sallyport/sallyport/pkg/authz"
 	"github.com/sallyport/sallyport/pkg/envoy/envoytest"
 	"github.com/sallyport/sallyport/pkg/telemetry"
 	"github.com/sallyport/sallyport/pkg/token/tokentest"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 )
 
 //go:embed demo.yaml
@@ -167,10 +168,18 @@ func (w *world) startUpstream(ctx context.Context, port int) error {
 		w.Header().Set("content-type", "application/json")
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
-		encoder.Encode(echo{Method: r.Method, Path: r.RequestURI, Headers: r.Header, Body: string(body)})
+		_ = encoder.Encode(echo{Method: r.Method, Path: r.RequestURI, Headers: r.Header, Body: string(body)}) // the client is gone
 	})}
-	go upstream.Serve(listener)
-	w.stops = append(w.stops, upstream.Close)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = upstream.Serve(listener) // always an error: that it was closed
+	}()
+	w.stops = append(w.stops, func() error {
+		err := upstream.Close()
+		<-done
+		return err
+	})
 	return nil
 }
 

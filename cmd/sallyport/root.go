@@ -6,8 +6,9 @@ import (
 	"io"
 	"strings"
 
-	"github.com/sallyport/sallyport/cmd/sallyport/config"
 	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/cmd/sallyport/config"
 )
 
 // The exit statuses, beside 0.

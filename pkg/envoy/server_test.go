@@ -10,8 +10,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/google/go-cmp/cmp"
-	"github.com/sallyport/sallyport/pkg/authz"
-	"github.com/sallyport/sallyport/pkg/envoy"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -20,6 +18,9 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/sallyport/sallyport/pkg/authz"
+	"github.com/sallyport/sallyport/pkg/envoy"
 )
 
 // A line is what stands behind the server in a test: both doors open, and a record of what came.

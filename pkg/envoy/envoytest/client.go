@@ -40,7 +40,7 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	answer, err := authv3.NewAuthorizationClient(c.Sallyport).Check(ctx, checkRequest(req, body))
 	switch {
 	case err != nil:
-		return response(req, http.StatusServiceUnavailable, nil, ""), nil // status_on_error
+		return response(req, http.StatusServiceUnavailable, nil, ""), nil //nolint:nilerr // Envoy's status_on_error
 	case answer.GetStatus().GetCode() != 0:
 		denied := answer.GetDeniedResponse()
 		return response(req, int(denied.GetStatus().GetCode()), denied.GetHeaders(), denied.GetBody()), nil
