@@ -13,9 +13,9 @@ import data.sallyport.pattern
 # description: the rules that admit the request, by their place in the list
 admitting contains i if {
 	some i in matching
-	not faults[i]
 	count(required[i]) > 0
 	count(required[i] - met[i]) == 0
+	not faults[i]
 }
 
 # METADATA
