@@ -103,7 +103,7 @@ func TestDecideFailsClosed(t *testing.T) {
 			name:       "text",
 			rules:      `allow := "yes"`,
 			wantReason: authz.PolicyAnswerInvalid,
-			wantText:   "policy: read the answer: it is a string, neither a boolean nor an object",
+			wantText:   "policy: read the answer: type string, want boolean or object",
 		},
 	}
 	for _, tt := range tests {
