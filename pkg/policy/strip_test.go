@@ -113,6 +113,34 @@ func TestOutputHeaders(t *testing.T) {
 				`h := object.union(h1, {"x-a": "1"}); h = h; ` + isPost + ` }`,
 			want: []string{"x-a", "x-b"},
 		},
+		{
+			name: "of what a function is given",
+			rules: `default allow := true` + "\n" + `allow := answer({"x-a": "1"}) if ` + isPost + "\n" + `allow := answer(extra) if ` + isPost + "\n" +
+				`extra := {"x-b": "1"}` + "\n" + `answer(h) := {"allowed": true, "headers": object.union(h, {"x-c": "1"})}`,
+			want: []string{"x-a", "x-b", "x-c"},
+		},
+		{
+			name: "of a member of a rule",
+			rules: `default allow := true` + "\n" + `allow := {"allowed": true, "headers": settings.up} if ` + isPost + "\n" +
+				`settings := {"up": {"x-a": "1"}, "down": {"x-b": "1"}}`,
+			want: []string{"x-a"},
+		},
+		{
+			name: "of a member of data for somebody",
+			rules: `default allow := true` + "\n" + `allow := {"allowed": true, "headers": h} if {` + "\n" +
+				`tenant := data.tenants[input.attributes.contextExtensions.tenant]` + "\n" + `h := tenant.up` + "\n" + isPost + "\n}",
+			data: map[string]any{"tenants": map[string]any{
+				"acme": map[string]any{"up": map[string]any{"x-a": "1"}, "down": map[string]any{"x-z": "1"}}, "umbrella": map[string]any{"up": map[string]any{"x-b": "1"}},
+			}},
+			want: []string{"x-a", "x-b"},
+		},
+		{
+			name: "of object.get",
+			rules: `default allow := true` + "\n" + `allow := {"allowed": true, "headers": object.get(data.all, ["up", "now"], {"x-b": "1"})} if ` + isPost + "\n" +
+				`allow := {"allowed": true, "headers": object.get(data.all, "down", {})} if ` + isPost,
+			data: map[string]any{"all": map[string]any{"up": map[string]any{"now": map[string]any{"x-a": "1"}}, "down": map[string]any{"x-c": "1"}}},
+			want: []string{"x-a", "x-b", "x-c"},
+		},
 		{name: "of the configuration", rules: `allow := true`, configured: []string{"X-Computed"}, want: []string{"x-computed"}},
 		{
 			name:  "of the response are not the request's",
