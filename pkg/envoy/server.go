@@ -34,7 +34,8 @@ type Server struct {
 	Checker *authz.Checker
 
 	// MaxBodyBytes is the largest request body that is looked at; a larger one is refused with
-	// 413. 0 means 1 MiB. It has to cover max_request_bytes of Envoy's with_request_body.
+	// 413. 0 means 1 MiB. It should equal max_request_bytes of Envoy's with_request_body: only
+	// then is a body noticed that Envoy cut at exactly that size.
 	MaxBodyBytes int
 
 	// Timeout is our own ceiling on a check, beside the deadline that Envoy sends (Envoy's
