@@ -1,0 +1,511 @@
+package token_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sallyport/sallyport/pkg/authz"
+	"github.com/sallyport/sallyport/pkg/token"
+	"github.com/sallyport/sallyport/pkg/token/tokentest"
+)
+
+// These tests run in bubbles of testing/synctest: time passes when nothing else can, so hours take
+// no time, and an issuer without a network is reached through its Client.
+
+// offline makes an issuer and a Verifier that reaches it.
+func offline(t *testing.T, cfg tokentest.Config, change func(*token.Rule)) (*tokentest.Issuer, *token.Verifier) {
+	t.Helper()
+	i := quietIssuer(t, "https://issuer.example", cfg)
+	return i, fetching(t, i.Client(), rule("users", i.URL, change))
+}
+
+func quietIssuer(t *testing.T, url string, cfg tokentest.Config) *tokentest.Issuer {
+	t.Helper()
+	if len(cfg.Algorithms) == 0 {
+		cfg.Algorithms = []string{"ES256"}
+	}
+	i, err := tokentest.Offline(url, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+func rule(name, issuer string, change func(*token.Rule)) token.Rule {
+	r := token.Rule{Name: name, Issuer: issuer, Audiences: []string{"orders"}}
+	if change != nil {
+		change(&r)
+	}
+	return r
+}
+
+func fetching(t *testing.T, client *http.Client, rules ...token.Rule) *token.Verifier {
+	t.Helper()
+	v, err := token.New(t.Context(), token.Config{Rules: rules, HTTPClient: client, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { v.Close() })
+	synctest.Wait()
+	return v
+}
+
+func sign(t testing.TB, key *tokentest.Key, claims map[string]any) string {
+	t.Helper()
+	text, err := key.Sign(nil, claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// want verifies a token and compares the reason; "allowed" where it must be good.
+func want(t *testing.T, v *token.Verifier, text string, reason authz.Reason) {
+	t.Helper()
+	_, err := v.Verify(t.Context(), bearer(text))
+	got := authz.Allowed
+	if err != nil {
+		got = authz.ReasonOf(err)
+	}
+	if got != reason {
+		t.Errorf("reason %q, want %q (%v)", got, reason, err)
+	}
+}
+
+func TestIssuerDownAtTheStart(t *testing.T) {
+	for _, down := range []struct {
+		name string
+		as   http.HandlerFunc
+	}{{"failing", tokentest.Failing}, {"hanging", tokentest.Hanging}, {"rubbish", tokentest.Rubbish}, {"empty", tokentest.Empty}} {
+		for _, outage := range []time.Duration{0, 10 * time.Second, 3 * time.Hour} {
+			t.Run(fmt.Sprint(down.name, " for ", outage), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					i := quietIssuer(t, "https://issuer.example", tokentest.Config{})
+					other := quietIssuer(t, "https://other.example", tokentest.Config{})
+					i.Instead(down.as)
+					v := fetching(t, both(i, other), rule("users", i.URL, nil), rule("others", other.URL, nil))
+					time.Sleep(outage)
+					want(t, v, sign(t, i.Key("ES256"), i.Claims("orders")), authz.TokenKeysUnavailable)
+					want(t, v, sign(t, other.Key("ES256"), other.Claims("orders")), authz.Allowed)
+					if v.Ready() == nil {
+						t.Error("ready without keys")
+					}
+					i.Instead(nil)
+					back := time.Now()
+					if err := v.AwaitReady(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					limit := 2 * time.Second
+					if down.name == "hanging" {
+						limit += 5 * time.Second // the attempt under way runs into its limit first
+					}
+					if waited := time.Since(back); waited > limit {
+						t.Errorf("served %s after the issuer came back", waited)
+					}
+					want(t, v, sign(t, i.Key("ES256"), i.Claims("orders")), authz.Allowed)
+					if err := v.Ready(); err != nil {
+						t.Error(err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// both reaches several issuers by host.
+func both(issuers ...*tokentest.Issuer) *http.Client {
+	return &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		for _, i := range issuers {
+			if i.URL == r.URL.Scheme+"://"+r.URL.Host {
+				return i.Client().Transport.RoundTrip(r)
+			}
+		}
+		return nil, fmt.Errorf("nobody is at %s", r.URL.Host)
+	})}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestUnknownKeysCauseFewFetches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, v := offline(t, tokentest.Config{}, nil)
+		claims := i.Claims("orders")
+		key := i.Key("ES256")
+		var wait sync.WaitGroup
+		for worker := range 10 {
+			wait.Go(func() {
+				for n := range 1000 {
+					text, err := key.Sign(map[string]any{"kid": fmt.Sprint(worker, "-", n)}, claims)
+					if err != nil {
+						t.Error(err)
+					}
+					want(t, v, text, authz.TokenKeyUnknown)
+				}
+			})
+		}
+		wait.Wait()
+		if got := i.Fetched().Keys; got > 3 {
+			t.Errorf("%d fetches for 10000 unknown keys, want at most 3", got)
+		}
+		want(t, v, sign(t, key, claims), authz.Allowed)
+	})
+}
+
+func TestUnknownKeyIsRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, v := offline(t, tokentest.Config{}, nil)
+		text, err := i.Key("ES256").Sign(map[string]any{"kid": "x"}, i.Claims("orders"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fetched := func(after time.Duration, want int) {
+			t.Helper()
+			time.Sleep(after)
+			if _, err := v.Verify(t.Context(), bearer(text)); authz.ReasonOf(err) != authz.TokenKeyUnknown {
+				t.Errorf("reason %q", authz.ReasonOf(err))
+			}
+			if got := i.Fetched().Keys; got != want {
+				t.Errorf("%d fetches, want %d", got, want)
+			}
+		}
+		fetched(0, 2)
+		fetched(29*time.Second, 2)
+		fetched(time.Second, 3)
+	})
+}
+
+func TestRotationUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, v := offline(t, tokentest.Config{CacheControl: "max-age=60"}, nil)
+		var wait sync.WaitGroup
+		stop := make(chan struct{})
+		for range 8 {
+			wait.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					case <-time.After(100 * time.Millisecond):
+					}
+					text, err := i.Token("orders", nil)
+					if err != nil {
+						t.Error(err)
+					}
+					want(t, v, text, authz.Allowed)
+				}
+			})
+		}
+		for range 3 {
+			time.Sleep(15 * time.Second)
+			old := i.Key("ES256")
+			if _, err := i.Rotate("ES256"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(15 * time.Second)
+			i.Withdraw(old)
+		}
+		close(stop)
+		wait.Wait()
+	})
+}
+
+func TestWithdrawnKeyIsRefusedWithinOneRefresh(t *testing.T) {
+	for _, test := range []struct {
+		cacheControl string
+		refresh      time.Duration
+	}{
+		{"max-age=60", time.Minute}, {"max-age=1", time.Minute}, {"no-store", time.Minute},
+		{"max-age=1800, public", 30 * time.Minute}, {"max-age=99999999", time.Hour}, {"", 10 * time.Minute}, {"max-age=x", 10 * time.Minute},
+	} {
+		t.Run(test.cacheControl, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				i, v := offline(t, tokentest.Config{CacheControl: test.cacheControl}, nil)
+				old := i.Key("ES256")
+				if _, err := i.Rotate("ES256"); err != nil {
+					t.Fatal(err)
+				}
+				i.Withdraw(old)
+				text := sign(t, old, tokentest.Change(i.Claims("orders"), map[string]any{"exp": time.Now().Unix() + 9999}))
+				time.Sleep(test.refresh * 89 / 100)
+				want(t, v, text, authz.Allowed)
+				time.Sleep(test.refresh * 22 / 100)
+				want(t, v, text, authz.TokenKeyUnknown)
+			})
+		})
+	}
+}
+
+func TestStaleKeysAreKeptForADay(t *testing.T) {
+	for _, down := range []http.HandlerFunc{tokentest.Failing, tokentest.Hanging, tokentest.Rubbish, tokentest.Empty} {
+		synctest.Test(t, func(t *testing.T) {
+			i, v := offline(t, tokentest.Config{CacheControl: "max-age=60"}, nil)
+			text := sign(t, i.Key("ES256"), tokentest.Change(i.Claims("orders"), map[string]any{"exp": time.Now().Unix() + 99999}))
+			i.Instead(down)
+			time.Sleep(24 * time.Hour)
+			want(t, v, text, authz.Allowed)
+			time.Sleep(2 * time.Minute)
+			want(t, v, text, authz.TokenKeysUnavailable)
+			if v.Ready() == nil {
+				t.Error("ready with stale keys")
+			}
+			i.Instead(nil)
+			time.Sleep(2 * time.Minute)
+			want(t, v, text, authz.Allowed)
+		})
+	}
+}
+
+// huge is a set that is good and too large.
+func huge(w http.ResponseWriter, _ *http.Request) {
+	w.Write([]byte(`{"keys":[],"pad":"`))
+	w.Write(make([]byte, 1<<20))
+	w.Write([]byte(`"}`))
+}
+
+// crowded is a set of too many keys.
+func crowded(w http.ResponseWriter, _ *http.Request) {
+	json.NewEncoder(w).Encode(map[string]any{"keys": make([]map[string]any, 101)})
+}
+
+// elsewhere redirects to another origin.
+func elsewhere(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, "https://evil.example/jwks", http.StatusFound)
+}
+
+func TestFailedFetchesBackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, v := offline(t, tokentest.Config{CacheControl: "max-age=60"}, nil)
+		i.Instead(http.HandlerFunc(tokentest.Failing))
+		time.Sleep(10 * time.Minute)
+		// 1+2+4+8+16+32 s, then one a minute.
+		if got := i.Fetched().Keys + i.Fetched().Discovery; got < 14 || got > 20 {
+			t.Errorf("%d fetches in ten minutes of failure, want 14 to 20", got)
+		}
+		if err := v.Ready(); err != nil {
+			t.Errorf("not ready with keys ten minutes old: %v", err)
+		}
+	})
+}
+
+func TestBadSetNeverReplacesAGoodOne(t *testing.T) {
+	for _, bad := range []http.HandlerFunc{tokentest.Failing, tokentest.Rubbish, tokentest.Empty, huge, crowded, elsewhere, unasked} {
+		synctest.Test(t, func(t *testing.T) {
+			i, v := offline(t, tokentest.Config{CacheControl: "max-age=60"}, func(r *token.Rule) { r.JWKSURI = "https://issuer.example/jwks" })
+			i.Instead(bad)
+			time.Sleep(10 * time.Minute)
+			want(t, v, sign(t, i.Key("ES256"), i.Claims("orders")), authz.Allowed)
+			if i.Fetched().Keys < 10 {
+				t.Error("the set was not fetched again")
+			}
+		})
+	}
+}
+
+// unasked answers "unchanged" to whoever did not ask that.
+func unasked(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("If-None-Match") != "" {
+		tokentest.Failing(w, r)
+		return
+	}
+	w.WriteHeader(http.StatusNotModified)
+}
+
+func TestUnchangedSetIsNotSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := quietIssuer(t, "https://issuer.example", tokentest.Config{CacheControl: "max-age=3600"})
+		statuses := make(map[int]int)
+		v := fetching(t, &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			response, err := i.Client().Transport.RoundTrip(r)
+			if err == nil {
+				statuses[response.StatusCode]++
+			}
+			return response, err
+		})}, rule("users", i.URL, func(r *token.Rule) { r.JWKSURI = i.KeysURL() }))
+		time.Sleep(48 * time.Hour) // confirmed all along, so never stale
+		claims := tokentest.Change(i.Claims("orders"), map[string]any{"exp": time.Now().Unix() + 60})
+		want(t, v, sign(t, i.Key("ES256"), claims), authz.Allowed)
+		if statuses[http.StatusOK] != 1 || statuses[http.StatusNotModified] < 40 {
+			t.Errorf("statuses %v, want one 200 and the rest 304", statuses)
+		}
+	})
+}
+
+func TestHungIssuerSlowsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hung := quietIssuer(t, "https://hung.example", tokentest.Config{})
+		well := quietIssuer(t, "https://well.example", tokentest.Config{})
+		v := fetching(t, both(hung, well), rule("a", hung.URL, nil), rule("b", well.URL, nil))
+		hung.Instead(http.HandlerFunc(tokentest.Hanging))
+		unknown, err := hung.Key("ES256").Sign(map[string]any{"kid": "new"}, hung.Claims("orders"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		var wait sync.WaitGroup
+		for range 100 {
+			wait.Go(func() { want(t, v, unknown, authz.TokenKeysUnavailable) })
+		}
+		synctest.Wait() // all of them wait now
+		for range 100 {
+			want(t, v, sign(t, well.Key("ES256"), well.Claims("orders")), authz.Allowed)
+			want(t, v, sign(t, hung.Key("ES256"), hung.Claims("orders")), authz.Allowed)
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("known keys waited %s", took)
+		}
+		wait.Wait()
+		if took := time.Since(began); took > 200*time.Millisecond {
+			t.Errorf("unknown keys waited %s, want at most 200ms", took)
+		}
+	})
+}
+
+func TestDeadlineEndsTheWaitForAKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, v := offline(t, tokentest.Config{}, nil)
+		i.Instead(http.HandlerFunc(tokentest.Hanging))
+		text, err := i.Key("ES256").Sign(map[string]any{"kid": "new"}, i.Claims("orders"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		if _, err := v.Verify(ctx, bearer(text)); authz.ReasonOf(err) != authz.Timeout {
+			t.Errorf("reason %q, want timeout", authz.ReasonOf(err))
+		}
+		if took := time.Since(began); took != 50*time.Millisecond {
+			t.Errorf("waited %s", took)
+		}
+	})
+}
+
+func TestDiscovery(t *testing.T) {
+	document := func(issuer, uri string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			json.NewEncoder(w).Encode(map[string]any{"issuer": issuer, "jwks_uri": uri, "keys": []any{}})
+		}
+	}
+	for _, test := range []struct {
+		name string
+		at   func(*tokentest.Issuer) http.HandlerFunc
+	}{
+		{"another issuer", func(i *tokentest.Issuer) http.HandlerFunc { return document("https://other.example", i.KeysURL()) }},
+		{"a slash more", func(i *tokentest.Issuer) http.HandlerFunc { return document(i.URL+"/", i.KeysURL()) }},
+		{"keys elsewhere", func(i *tokentest.Issuer) http.HandlerFunc { return document(i.URL, "https://evil.example/jwks") }},
+		{"keys at another port", func(i *tokentest.Issuer) http.HandlerFunc { return document(i.URL, i.URL+":8443/jwks") }},
+		{"keys over plain HTTP", func(i *tokentest.Issuer) http.HandlerFunc { return document(i.URL, "http://issuer.example/jwks") }},
+		{"keys at a file", func(i *tokentest.Issuer) http.HandlerFunc { return document(i.URL, "file:///etc/passwd") }},
+		{"keys at the host behind a user", func(i *tokentest.Issuer) http.HandlerFunc { return document(i.URL, "https://x@issuer.example/jwks") }},
+		{"no address", func(i *tokentest.Issuer) http.HandlerFunc { return document(i.URL, "") }},
+		{"a redirect without end", func(i *tokentest.Issuer) http.HandlerFunc {
+			return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, i.URL+"/x", http.StatusFound) }
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				i := quietIssuer(t, "https://issuer.example", tokentest.Config{})
+				i.Instead(test.at(i))
+				v := fetching(t, i.Client(), rule("users", i.URL, nil))
+				want(t, v, sign(t, i.Key("ES256"), i.Claims("orders")), authz.TokenKeysUnavailable)
+				if i.Fetched().Keys > 0 {
+					t.Error("the address was believed")
+				}
+			})
+		})
+	}
+}
+
+func TestDiscoveryPlaces(t *testing.T) {
+	for _, test := range []struct{ name, issuer, served string }{
+		{"OpenID", "https://issuer.example/tenant", "/tenant/.well-known/openid-configuration"},
+		{"OpenID, slash at the end", "https://issuer.example/tenant/", "/tenant/.well-known/openid-configuration"},
+		{"RFC 8414", "https://issuer.example/tenant", "/.well-known/oauth-authorization-server/tenant"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				i := quietIssuer(t, "https://issuer.example", tokentest.Config{})
+				mux := http.NewServeMux()
+				mux.HandleFunc(test.served, func(w http.ResponseWriter, _ *http.Request) {
+					json.NewEncoder(w).Encode(map[string]any{"issuer": test.issuer, "jwks_uri": "https://issuer.example/moved"})
+				})
+				mux.Handle("/moved", http.RedirectHandler("/keys", http.StatusTemporaryRedirect)) // of the same origin
+				mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) { json.NewEncoder(w).Encode(i.KeySet()) })
+				i.Instead(mux)
+				v := fetching(t, i.Client(), rule("users", test.issuer, nil))
+				want(t, v, sign(t, i.Key("ES256"), tokentest.Change(i.Claims("orders"), map[string]any{"iss": test.issuer})), authz.Allowed)
+			})
+		})
+	}
+}
+
+func TestFileIsWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := quietIssuer(t, "https://issuer.example", tokentest.Config{})
+		name := filepath.Join(t.TempDir(), "keys.json")
+		write := func(document any) {
+			t.Helper()
+			text, err := json.Marshal(document)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(name, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(i.KeySet())
+		v := fetching(t, i.Client(), rule("users", i.URL, func(r *token.Rule) { r.JWKSFile = name }))
+		old := sign(t, i.Key("ES256"), i.Claims("orders"))
+		want(t, v, old, authz.Allowed)
+		next, err := i.Make("ES256")
+		if err != nil {
+			t.Fatal(err)
+		}
+		write("rubbish")
+		time.Sleep(1200 * time.Millisecond)
+		want(t, v, old, authz.Allowed)
+		write(tokentest.KeySet(next))
+		time.Sleep(1200 * time.Millisecond)
+		want(t, v, old, authz.TokenKeyUnknown)
+		want(t, v, sign(t, next, i.Claims("orders")), authz.Allowed)
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(25 * time.Hour)
+		claims := tokentest.Change(i.Claims("orders"), map[string]any{"exp": time.Now().Unix() + 60, "iat": nil})
+		want(t, v, sign(t, next, claims), authz.TokenKeysUnavailable)
+	})
+}
+
+func TestInlineKeysNeverGrowStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := quietIssuer(t, "https://issuer.example", tokentest.Config{})
+		text, err := json.Marshal(i.KeySet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := fetching(t, i.Client(), rule("users", i.URL, func(r *token.Rule) { r.JWKS = string(text) }))
+		time.Sleep(1000 * time.Hour)
+		want(t, v, sign(t, i.Key("ES256"), i.Claims("orders")), authz.Allowed)
+		began := time.Now()
+		unknown, err := i.Key("ES256").Sign(map[string]any{"kid": "x"}, i.Claims("orders"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, v, unknown, authz.TokenKeyUnknown)
+		if time.Since(began) != 0 || i.Fetched() != (tokentest.Fetches{}) {
+			t.Error("an unknown key of an inline set is looked for")
+		}
+	})
+}
