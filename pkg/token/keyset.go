@@ -11,6 +11,7 @@ import (
 // A keySet is what an issuer's JWK set meant when it was read. It is immutable.
 type keySet struct {
 	byID       map[string]*key
+	size       int  // keys that may be used
 	sole       *key // the only key of the set, for tokens without a kid; nil where there are more
 	generation uint64
 	fixed      bool      // it stands in the configuration and never changes
@@ -74,7 +75,7 @@ func parseKeySet(text []byte) (set *keySet, warnings []error, err error) {
 	if len(usable) == 0 {
 		return nil, warnings, fmt.Errorf("JWK set: %w", errNoKeys)
 	}
-	if len(usable) == 1 {
+	if set.size = len(usable); set.size == 1 {
 		set.sole = usable[0]
 	}
 	return set, warnings, nil

@@ -68,7 +68,8 @@ func TestDotsCostNothing(t *testing.T) {
 	count := func(req *authz.Request) float64 {
 		return testing.AllocsPerRun(100, func() { verifier.Verify(t.Context(), req) })
 	}
-	if a, b := count(few), count(many); b > a {
+	const noise = 5 // what else runs allocates too; a list of 8192 segments would be far more
+	if a, b := count(few), count(many); b > a+noise {
 		t.Errorf("%v allocations for 8192 dots, %v for three", b, a)
 	}
 }
