@@ -159,7 +159,6 @@ func (r *keyRing) accept(a answer, before *keySet) error {
 		set.generation = before.generation + 1
 	}
 	r.current.Store(set)
-	r.absent.Purge()
 	r.logger.Info("token: keys changed", "issuer", r.issuer, "keys", set.size, "generation", set.generation)
 	if before == nil {
 		close(r.filled)

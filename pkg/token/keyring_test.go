@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -179,6 +180,46 @@ func TestUnknownKeyIsRemembered(t *testing.T) {
 		fetched(0, 2)
 		fetched(29*time.Second, 2)
 		fetched(time.Second, 3)
+	})
+}
+
+// TestUnknownKeyDuringAnOutage: an id is not held for unknown that nobody could ask for.
+func TestUnknownKeyDuringAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, v := offline(t, tokentest.Config{}, nil)
+		key, err := i.Rotate("ES256")
+		if err != nil {
+			t.Fatal(err)
+		}
+		i.Instead(http.HandlerFunc(tokentest.Failing))
+		want(t, v, sign(t, key, i.Claims("orders")), authz.TokenKeysUnavailable)
+		i.Instead(nil)
+		want(t, v, sign(t, key, i.Claims("orders")), authz.Allowed)
+	})
+}
+
+// TestKeyPublishedDuringAFetch: a fetch that began too early to see a new key is not the last word on it.
+func TestKeyPublishedDuringAFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, v := offline(t, tokentest.Config{}, func(r *token.Rule) { r.JWKSURI = "https://issuer.example/jwks" })
+		i.Instead(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			set := i.KeySet()
+			time.Sleep(50 * time.Millisecond)
+			json.NewEncoder(w).Encode(set)
+		}))
+		unknown, err := i.Key("ES256").Sign(map[string]any{"kid": "x"}, i.Claims("orders"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wait sync.WaitGroup
+		wait.Go(func() { want(t, v, unknown, authz.TokenKeyUnknown) })
+		synctest.Wait() // the fetch is under way
+		key, err := i.Rotate("ES256")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, v, sign(t, key, i.Claims("orders")), authz.Allowed)
+		wait.Wait()
 	})
 }
 

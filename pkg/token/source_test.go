@@ -50,6 +50,24 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
+// TestRedirectToAnotherOrigin lets that origin serve a set that would be good.
+func TestRedirectToAnotherOrigin(t *testing.T) {
+	for _, target := range []string{"https://evil.example/jwks", "http://issuer.example/jwks", "https://issuer.example:8443/jwks"} {
+		synctest.Test(t, func(t *testing.T) {
+			i := quietIssuer(t, "https://issuer.example", tokentest.Config{})
+			i.Instead(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Scheme+"://"+r.URL.Host == i.URL {
+					http.Redirect(w, r, target, http.StatusFound)
+					return
+				}
+				json.NewEncoder(w).Encode(i.KeySet())
+			}))
+			v := fetching(t, i.Client(), rule("users", i.URL, func(r *token.Rule) { r.JWKSURI = i.KeysURL() }))
+			want(t, v, sign(t, i.Key("ES256"), i.Claims("orders")), authz.TokenKeysUnavailable)
+		})
+	}
+}
+
 func TestDiscoveryPlaces(t *testing.T) {
 	for _, test := range []struct{ name, issuer, served string }{
 		{"OpenID", "https://issuer.example/tenant", "/tenant/.well-known/openid-configuration"},

@@ -210,3 +210,33 @@ func TestTwoSchemes(t *testing.T) {
 		t.Errorf("slots %v", id.Tokens)
 	}
 }
+
+// TestOneTokenInTwoSlots: two rules may believe one issuer in two places, and a user's token must
+// still not make a workload.
+func TestOneTokenInTwoSlots(t *testing.T) {
+	i := quietIssuer(t, "https://issuer.example", tokentest.Config{})
+	keys, err := json.Marshal(i.KeySet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := start(t, token.Config{Logger: slog.New(slog.DiscardHandler), Rules: []token.Rule{
+		rule("users", i.URL, func(r *token.Rule) { r.JWKS = string(keys) }),
+		rule("workload", i.URL, func(r *token.Rule) {
+			r.JWKS, r.FromHeaders = string(keys), []token.HeaderSource{{Name: "X-Workload-Token"}}
+		}),
+	}})
+	one, other := sign(t, i.Key("ES256"), i.Claims("orders")), sign(t, i.Key("ES256"), tokentest.Change(i.Claims("orders"), map[string]any{"sub": "shop"}))
+	for _, test := range []struct {
+		name, workload string
+		want           authz.Reason
+	}{{"two tokens", other, authz.Allowed}, {"one token twice", one, authz.TokenMultiple}} {
+		_, err := v.Verify(t.Context(), request(authz.Headers{"authorization": {"Bearer " + one}, "x-workload-token": {test.workload}}))
+		got := authz.Allowed
+		if err != nil {
+			got = authz.ReasonOf(err)
+		}
+		if got != test.want {
+			t.Errorf("%s: reason %q, want %q (%v)", test.name, got, test.want, err)
+		}
+	}
+}
