@@ -98,7 +98,7 @@ func parseMultipart(body, boundary string) (ast.Value, error) {
 	reader := multipart.NewReader(strings.NewReader(body), boundary)
 	for {
 		part, err := reader.NextPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

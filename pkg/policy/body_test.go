@@ -39,6 +39,7 @@ func TestBody(t *testing.T) {
 		contentType   string
 		headers       map[string]string
 		body, raw     string
+		full          bool
 		want          any
 		wantTruncated bool
 	}{
@@ -61,6 +62,8 @@ func TestBody(t *testing.T) {
 		{name: "longer length", contentType: "application/json", headers: map[string]string{"content-length": "2"}, body: `1`, wantTruncated: true},
 		{name: "Envoy says it is a part", contentType: "application/json", headers: map[string]string{"x-envoy-auth-partial-body": "true"}, body: `1`, wantTruncated: true},
 		{name: "Envoy says it is whole", contentType: "application/json", headers: map[string]string{"x-envoy-auth-partial-body": "false"}, body: `1`, want: 1.0},
+		{name: "fills the limit, without a length", contentType: "application/json", body: `1`, full: true, wantTruncated: true},
+		{name: "fills the limit, whole length", contentType: "application/json", headers: map[string]string{"content-length": "1"}, body: `1`, full: true, want: 1.0},
 		{name: "a part of a form", contentType: "application/x-www-form-urlencoded", headers: map[string]string{"content-length": "9"}, body: `a=1`, wantTruncated: true},
 		{name: "form", contentType: "application/x-www-form-urlencoded", body: `a=1&b=x+y&a=%26`, want: object{"a": []any{"1", "&"}, "b": []any{"x y"}}},
 		{
@@ -76,7 +79,7 @@ func TestBody(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			req := post(t, tt.contentType, tt.body)
-			req.HTTP.RawBody = []byte(tt.raw)
+			req.HTTP.RawBody, req.HTTP.BodyFull = []byte(tt.raw), tt.full
 			for name, value := range tt.headers {
 				req.HTTP.Headers[name] = []string{value}
 			}
