@@ -29,17 +29,22 @@ type times struct {
 
 // checkClaims judges the claims of a token whose signature is good. Types come first, then what
 // the token is, then time, then audience.
-func (r *rule) checkClaims(t *jws, now time.Time, leeway time.Duration) error {
+func (r *rule) checkClaims(s sighting, now time.Time, leeway time.Duration) error {
+	t := s.token
+	s.trace.next(CheckClaims)
 	dates, err := readClaims(t.claims)
 	if err != nil {
 		return refusal(authz.TokenClaims, "%w", err)
 	}
+	s.trace.next(CheckKind)
 	if err := checkKind(t); err != nil {
 		return err
 	}
+	s.trace.next(CheckTime)
 	if err := dates.check(now, leeway); err != nil {
 		return err
 	}
+	s.trace.next(CheckAudience)
 	audience, _ := readAudience(t.claims["aud"])
 	if !slices.ContainsFunc(audience, func(a string) bool { return slices.Contains(r.audiences, a) }) {
 		return refusal(authz.TokenAudience, "aud names none of the rule's audiences")

@@ -166,6 +166,10 @@ func (v *Verifier) source(r Rule) (field string, s source) {
 
 // Verify finds and verifies the tokens on a request; see [authz.Verifier].
 func (v *Verifier) Verify(ctx context.Context, req *authz.Request) (authz.Identity, error) {
+	return v.walk(ctx, req, nil)
+}
+
+func (v *Verifier) walk(ctx context.Context, req *authz.Request, t *trace) (authz.Identity, error) {
 	id := authz.Identity{Tokens: make(map[string]authz.Token, len(v.rules))}
 	for _, r := range v.rules {
 		id.Tokens[r.name] = authz.Token{Status: authz.TokenMissing}
@@ -173,7 +177,7 @@ func (v *Verifier) Verify(ctx context.Context, req *authz.Request) (authz.Identi
 	var sightings []sighting
 	if req.HTTP != nil {
 		var err error
-		if sightings, err = v.look(req.HTTP, id); err != nil {
+		if sightings, err = v.look(req.HTTP, id, t); err != nil {
 			return id, err
 		}
 		hide(req.HTTP, sightings, &id.Upstream)
@@ -188,6 +192,9 @@ func (v *Verifier) Verify(ctx context.Context, req *authz.Request) (authz.Identi
 		}
 	}
 	for _, r := range v.rules {
+		if len(r.outputs) > 0 {
+			t.begin(CheckHeaders, sighting{rule: r})
+		}
 		if err := r.tell(id.Tokens[r.name].Claims, &id.Upstream); err != nil {
 			id.Tokens[r.name] = authz.Token{Status: authz.TokenInvalid}
 			return id, within(err, "rule %q", r.name)
@@ -198,11 +205,12 @@ func (v *Verifier) Verify(ctx context.Context, req *authz.Request) (authz.Identi
 
 // look finds the tokens on a request and the rule for each. A token that cannot be given to one
 // rule spoils the slots of all that read its place.
-func (v *Verifier) look(http *authz.HTTP, id authz.Identity) ([]sighting, error) {
+func (v *Verifier) look(http *authz.HTTP, id authz.Identity, t *trace) ([]sighting, error) {
 	var sightings []sighting
 	for _, p := range v.places {
-		s, found, err := v.lookAt(p, http)
+		s, found, err := v.lookAt(p, http, t)
 		if err == nil && found {
+			t.next(CheckAlone)
 			err = unlike(s, sightings)
 		}
 		if err != nil {
@@ -220,17 +228,23 @@ func (v *Verifier) look(http *authz.HTTP, id authz.Identity) ([]sighting, error)
 	return sightings, nil
 }
 
-func (v *Verifier) lookAt(p *place, http *authz.HTTP) (s sighting, found bool, err error) {
-	s = sighting{place: p}
+func (v *Verifier) lookAt(p *place, http *authz.HTTP, t *trace) (s sighting, found bool, err error) {
+	s = sighting{place: p, trace: t}
+	t.begin(CheckPlace, s)
 	if s.text, found, err = p.find(http); err != nil || !found {
 		return s, false, err
 	}
+	t.saw(s)
+	t.begin(CheckForm, s)
 	if s.token, err = parseJWS(s.text, v.maxBytes); err != nil {
 		return s, false, err
 	}
+	t.saw(s)
+	t.begin(CheckIssuer, s)
 	if s.rule = p.ruleFor(s.token.issuer); s.rule == nil {
 		return s, false, refusal(authz.TokenIssuerUnknown, "no rule here is for the token's issuer")
 	}
+	t.saw(s)
 	return s, true, nil
 }
 
@@ -251,23 +265,29 @@ func unlike(s sighting, others []sighting) error {
 // verify judges one token: what the rule allows, then the signature, then the claims. Where the
 // signature is bad that is all that is said, whatever the claims are.
 func (v *Verifier) verify(ctx context.Context, s sighting) error {
+	s.trace.begin(CheckType, s)
 	if !slices.Contains(s.rule.types, s.token.typ) {
 		return unsupported("the rule does not take tokens of this typ")
 	}
+	s.trace.next(CheckAlgorithm)
 	if len(s.rule.algorithms) > 0 && !slices.Contains(s.rule.algorithms, s.token.algorithm) {
 		return unsupported("the rule does not allow this alg")
 	}
+	s.trace.next(CheckKey)
 	k, err := s.rule.keys.key(ctx, s.token.kid)
 	if err != nil {
 		return err
 	}
+	s.key = k
+	s.trace.saw(s)
 	if !slices.Contains(k.algorithms, s.token.algorithm) {
 		return refusal(authz.TokenKeyUnknown, "the issuer's key of that id is not for this alg")
 	}
+	s.trace.next(CheckSignature)
 	if !algorithms[s.token.algorithm].verify(k.public, s.token.signed, s.token.signature) {
 		return refusal(authz.TokenSignature, "the signature is not the key's")
 	}
-	return s.rule.checkClaims(s.token, v.now(), v.leeway)
+	return s.rule.checkClaims(s, v.now(), v.leeway)
 }
 
 // within adds the place of a failure to its text.

@@ -14,6 +14,8 @@ type sighting struct {
 	place *place
 	token *jws
 	rule  *rule
+	key   *key   // nil until it is found
+	trace *trace // nil where nobody asks for the steps
 }
 
 // hide takes out of the request the tokens that are not to be passed on, wherever they stand.
