@@ -46,13 +46,14 @@ func unfollowing(c http.Client) *http.Client {
 }
 
 func transport(roots *x509.CertPool, control func(network, address string, _ syscall.RawConn) error) *http.Transport {
-	dialer := &net.Dialer{Timeout: attemptTimeout, Control: control}
+	// The timeout of an attempt comes before these, which bound what outlives it.
+	dialer := &net.Dialer{Timeout: maxTimeout, Control: control}
 	return &http.Transport{
 		Proxy:                  nil, // a variable of the environment must not decide whose keys are believed
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-		TLSHandshakeTimeout:    attemptTimeout,
-		ResponseHeaderTimeout:  attemptTimeout,
+		TLSHandshakeTimeout:    maxTimeout,
+		ResponseHeaderTimeout:  maxTimeout,
 		MaxResponseHeaderBytes: 64 << 10,
 		MaxIdleConnsPerHost:    1,
 		IdleConnTimeout:        30 * time.Second,

@@ -54,6 +54,10 @@ type Rule struct {
 	// Whoever is on the way can then sign tokens.
 	AllowInsecureHTTP bool
 
+	// Timeout bounds one fetch of the keys, discovery included: 0 means 5 s; otherwise from 100 ms to
+	// 30 s. A check never waits that long: see the package documentation.
+	Timeout time.Duration
+
 	// Where tokens are: empty all three means the Authorization header with "Bearer ". (Istio then
 	// reads the parameter access_token too.)
 	FromHeaders []HeaderSource
@@ -62,6 +66,12 @@ type Rule struct {
 
 	ForwardOriginalToken bool
 	OutputClaimToHeaders []ClaimHeader
+
+	// OutputPayloadToHeader is a header that gets the payload, base64url without padding; "" is none.
+	OutputPayloadToHeader string
+
+	// SpaceDelimitedClaims are claims of the top level that policy sees as lists of words.
+	SpaceDelimitedClaims []string
 }
 
 // A HeaderSource is a header that carries a token.

@@ -57,6 +57,15 @@ func TestMistakes(t *testing.T) {
 		{"discovery without a URL", func(r *token.Rule) { r.JWKS, r.Issuer = "", "issuer" }, "OpenID discovery is not possible"},
 		{"discovery over plain HTTP", func(r *token.Rule) { r.JWKS, r.Issuer = "", "http://issuer.example" }, "plain http is only for loopback"},
 		{"discovery with a query", func(r *token.Rule) { r.JWKS, r.Issuer = "", "https://issuer.example/?a=b" }, "has a query"},
+		{"a payload header that is none", func(r *token.Rule) { r.OutputPayloadToHeader = "a b" }, `outputPayloadToHeader: "a b" is not a header name`},
+		{"a payload header that routes", func(r *token.Rule) { r.OutputPayloadToHeader = "Host" }, `outputPayloadToHeader: "Host" steers`},
+		{"a payload where the token is", func(r *token.Rule) { r.OutputPayloadToHeader = "Authorization" }, "carries a token and is set from a claim or payload"},
+		{"a payload where a claim is", func(r *token.Rule) {
+			r.OutputPayloadToHeader, r.OutputClaimToHeaders = "x-a", []token.ClaimHeader{{Header: "X-A", Claim: "sub"}}
+		}, `outputPayloadToHeader: "x-a" is set twice`},
+		{"a claim without a name", func(r *token.Rule) { r.SpaceDelimitedClaims = []string{""} }, "spaceDelimitedClaims: an empty name"},
+		{"no time at all", func(r *token.Rule) { r.Timeout = time.Millisecond }, "timeout: not between 100ms and 30s"},
+		{"too much time", func(r *token.Rule) { r.Timeout = time.Minute }, "timeout: not between 100ms and 30s"},
 		{"a bad header", func(r *token.Rule) { r.FromHeaders = []token.HeaderSource{{Name: "a b"}} }, "fromHeaders: "},
 		{"the cookie header", func(r *token.Rule) { r.FromHeaders = []token.HeaderSource{{Name: "Cookie"}} }, "fromHeaders: "},
 		{"a pseudo-header", func(r *token.Rule) { r.FromHeaders = []token.HeaderSource{{Name: ":path"}} }, "fromHeaders: "},
@@ -77,7 +86,7 @@ func TestMistakes(t *testing.T) {
 		}, `"x-user" is set twice`},
 		{"the token's header as output", func(r *token.Rule) {
 			r.OutputClaimToHeaders = []token.ClaimHeader{{Header: "authorization", Claim: "sub"}}
-		}, "carries a token and is set from a claim"},
+		}, "carries a token and is set from a claim or payload"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			v, err := token.New(t.Context(), token.Config{Rules: []token.Rule{inlineRule(t, test.change)}})

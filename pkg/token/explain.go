@@ -201,9 +201,12 @@ func (t *trace) shownTimes() string {
 }
 
 func (s sighting) shownHeaders() string {
-	texts := make([]string, 0, len(s.rule.outputs))
+	texts := make([]string, 0, len(s.rule.outputs)+1)
 	for _, o := range s.rule.outputs {
 		texts = append(texts, o.Header+" from "+o.Claim)
+	}
+	if s.rule.payloadHeader != "" {
+		texts = append(texts, s.rule.payloadHeader+" from the payload")
 	}
 	return strings.Join(texts, ", ")
 }

@@ -18,7 +18,9 @@ import (
 
 // Times of a key ring.
 const (
-	attemptTimeout = 5 * time.Second
+	attemptTimeout = 5 * time.Second // of a rule that says nothing
+	minTimeout     = 100 * time.Millisecond
+	maxTimeout     = 30 * time.Second
 	minRetry       = time.Second
 	maxRetry       = time.Minute
 	// maxRetryEmpty holds while there are no keys at all and every token of the issuer is refused:
@@ -59,6 +61,8 @@ type keyRing struct {
 	source source
 	logger *slog.Logger
 	now    func() time.Time
+
+	timeout time.Duration // of one fetch
 
 	current atomic.Pointer[keySet]
 	filled  chan struct{} // closed at the first set
@@ -114,7 +118,7 @@ func (r *keyRing) run(ctx context.Context) {
 // refresh reads the source once and tells when to read it again; 0 means never.
 func (r *keyRing) refresh(ctx context.Context) time.Duration {
 	f := r.begin()
-	attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
+	attempt, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	before := r.current.Load()
 	a, err := r.source.load(attempt, before)

@@ -3,6 +3,7 @@ package token
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net"
 	"net/url"
 	"slices"
@@ -19,6 +20,23 @@ type rule struct {
 	keys       *keyRing
 	forward    bool
 	outputs    []ClaimHeader // with lower-case header names
+
+	payloadHeader string   // lower-case; "" for none
+	spaced        []string // claims that policy sees as lists of words
+}
+
+// headers are those that the rule sets, each with the name of its setting.
+func (r *rule) headers() iter.Seq2[string, string] {
+	return func(yield func(field, header string) bool) {
+		for _, o := range r.outputs {
+			if !yield("outputClaimToHeaders", o.Header) {
+				return
+			}
+		}
+		if r.payloadHeader != "" {
+			yield("outputPayloadToHeader", r.payloadHeader)
+		}
+	}
 }
 
 var (
@@ -65,6 +83,15 @@ func checkRule(r Rule, m mistakes) *rule {
 		checked.algorithms = append(checked.algorithms, name)
 	}
 	checked.types = checkTypes(r.Types, m)
+	if r.OutputPayloadToHeader != "" {
+		checked.payloadHeader = checkOutput("outputPayloadToHeader", r.OutputPayloadToHeader, m)
+	}
+	if checked.spaced = slices.Clone(r.SpaceDelimitedClaims); slices.Contains(checked.spaced, "") {
+		m.add("spaceDelimitedClaims", "an empty name")
+	}
+	if r.Timeout != 0 && (r.Timeout < minTimeout || r.Timeout > maxTimeout) {
+		m.add("timeout", "not between %s and %s", minTimeout, maxTimeout)
+	}
 	checkKeySource(r, m)
 	return checked
 }
@@ -87,18 +114,24 @@ func checkTypes(types []string, m mistakes) []string {
 func checkOutputs(outputs []ClaimHeader, m mistakes) []ClaimHeader {
 	var checked []ClaimHeader
 	for _, o := range outputs {
-		name := strings.ToLower(o.Header)
-		switch {
-		case !isHeaderName(name):
-			m.add("outputClaimToHeaders", "%q is not a header name", o.Header)
-		case slices.Contains(unsettable, name) || strings.HasPrefix(name, "x-envoy-"):
-			m.add("outputClaimToHeaders", "%q steers the proxy and cannot be set", o.Header)
-		case slices.Contains(strings.Split(o.Claim, "."), ""):
+		if slices.Contains(strings.Split(o.Claim, "."), "") {
 			m.add("outputClaimToHeaders", "the claim for %q is missing or has an empty name in its path", o.Header)
 		}
-		checked = append(checked, ClaimHeader{Header: name, Claim: o.Claim})
+		checked = append(checked, ClaimHeader{Header: checkOutput("outputClaimToHeaders", o.Header, m), Claim: o.Claim})
 	}
 	return checked
+}
+
+// checkOutput checks the name of a header that is set, and makes it lower-case.
+func checkOutput(field, header string, m mistakes) string {
+	name := strings.ToLower(header)
+	switch {
+	case !isHeaderName(name):
+		m.add(field, "%q is not a header name", header)
+	case slices.Contains(unsettable, name) || strings.HasPrefix(name, "x-envoy-"):
+		m.add(field, "%q steers the proxy and cannot be set", header)
+	}
+	return name
 }
 
 // checkKeySource checks where the keys come from, without going there.

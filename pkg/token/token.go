@@ -105,11 +105,11 @@ func checkUnique(rules []*rule, m []mistakes) (outputs map[string]bool) {
 			m[i].add("name", "another rule has it")
 		}
 		names[r.name] = true
-		for _, o := range r.outputs {
-			if outputs[o.Header] {
-				m[i].add("outputClaimToHeaders", "%q is set twice", o.Header)
+		for field, header := range r.headers() {
+			if outputs[header] {
+				m[i].add(field, "%q is set twice", header)
 			}
-			outputs[o.Header] = true
+			outputs[header] = true
 		}
 	}
 	return outputs
@@ -119,7 +119,7 @@ func checkUnique(rules []*rule, m []mistakes) (outputs map[string]bool) {
 func (v *Verifier) checkOverlap(outputs map[string]bool, m mistakes) {
 	for _, p := range v.places {
 		if p.kind == inHeader && outputs[p.name] {
-			m.add("rules", "header %q carries a token and is set from a claim", p.name)
+			m.add("rules", "header %q carries a token and is set from a claim or payload", p.name)
 		}
 	}
 }
@@ -128,17 +128,19 @@ func (v *Verifier) checkOverlap(outputs map[string]bool, m mistakes) {
 type ringKey struct {
 	issuer, jwks, file, uri string
 	insecure                bool
+	timeout                 time.Duration
 }
 
 // ring makes the key ring of a rule. What is at hand, inline or in a file, is read at once, so
 // that a mistake in it shows at the start.
 func (v *Verifier) ring(ctx context.Context, r Rule, rings map[ringKey]*keyRing, logger *slog.Logger, m mistakes) *keyRing {
-	id := ringKey{r.Issuer, r.JWKS, r.JWKSFile, r.JWKSURI, r.AllowInsecureHTTP}
+	id := ringKey{r.Issuer, r.JWKS, r.JWKSFile, r.JWKSURI, r.AllowInsecureHTTP, r.Timeout}
 	if ring, found := rings[id]; found {
 		return ring
 	}
 	field, src := v.source(r)
 	ring := newKeyRing(r.Issuer, src, logger, v.now)
+	ring.timeout = cmp.Or(r.Timeout, attemptTimeout)
 	if field != "" {
 		if ring.refresh(ctx); ring.failure != nil {
 			m.add(field, "%w", ring.failure)
@@ -188,14 +190,14 @@ func (v *Verifier) walk(ctx context.Context, req *authz.Request, t *trace) (auth
 			return id, within(err, "rule %q", s.rule.name)
 		}
 		id.Tokens[s.rule.name] = authz.Token{
-			Status: authz.TokenValid, Issuer: s.rule.issuer, Claims: s.token.claims, Header: s.token.shownHeader(),
+			Status: authz.TokenValid, Issuer: s.rule.issuer, Claims: s.rule.shownClaims(s.token.claims), Header: s.token.shownHeader(),
 		}
 	}
 	for _, r := range v.rules {
-		if len(r.outputs) > 0 {
+		if len(r.outputs) > 0 || r.payloadHeader != "" {
 			t.begin(CheckHeaders, sighting{rule: r})
 		}
-		if err := r.tell(id.Tokens[r.name].Claims, &id.Upstream); err != nil {
+		if err := r.tell(verified(sightings, r), &id.Upstream); err != nil {
 			id.Tokens[r.name] = authz.Token{Status: authz.TokenInvalid}
 			return id, within(err, "rule %q", r.name)
 		}

@@ -47,8 +47,13 @@ func hide(http *authz.HTTP, sightings []sighting, m *authz.Mutation) {
 }
 
 // tell writes a rule's claims into headers. Every header of the rule is set or removed, with a
-// token or without, so that no client can bring its own.
-func (r *rule) tell(claims map[string]any, m *authz.Mutation) error {
+// token or without (nil), so that no client can bring its own.
+func (r *rule) tell(t *jws, m *authz.Mutation) error {
+	var claims map[string]any
+	if t != nil {
+		claims = t.claims
+	}
+	r.tellPayload(t, m)
 	for _, o := range r.outputs {
 		value, ok := headerValue(lookUp(claims, o.Claim))
 		if !ok {
