@@ -48,6 +48,7 @@ func newRoot() *cobra.Command {
 A request passes two doors: its JSON Web Tokens are verified, then a Rego policy is asked.`,
 		Example: `  sallyport serve --config sallyport.yaml
   sallyport validate sallyport.yaml
+  sallyport token verify --config sallyport.yaml < token.txt
   sallyport version
   source <(sallyport completion bash)`,
 		Args:          usage(knownCommand),
@@ -58,7 +59,7 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newDemo(), newValidate(), newVersion())
+	root.AddCommand(newServe(), newDemo(), newValidate(), newToken(), newVersion())
 	return root
 }
 
@@ -78,8 +79,12 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 }
 
 func knownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
+	const longest = 20 // what is longer may be a token in the wrong place, and is not repeated
+	switch {
+	case len(args) == 0:
 		return nil
+	case len(args[0]) > longest:
+		return errors.New("unknown command")
 	}
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		return fmt.Errorf("unknown command %q; did you mean %s?", args[0], strings.Join(near, " or "))

@@ -121,6 +121,8 @@ func (t *trace) found(check Check) string {
 		return s.shownForm()
 	case CheckIssuer:
 		return s.shownIssuer()
+	case CheckAlone:
+		return "one token for a slot, one slot for a token"
 	case CheckType:
 		return fmt.Sprintf("typ is %s; the rule takes %s", quotedOr(s.token.typ, "absent"), list(s.rule.types))
 	case CheckAlgorithm:
@@ -129,6 +131,10 @@ func (t *trace) found(check Check) string {
 		return s.shownKey()
 	case CheckSignature:
 		return fmt.Sprintf("%d bytes, against the key %s", len(s.token.signature), quotedOr(s.key.id, "without an id"))
+	case CheckClaims:
+		return "aud and exp, and the type of every registered claim"
+	case CheckKind:
+		return "an access token, and nothing else that the issuer signs"
 	case CheckTime:
 		return t.shownTimes()
 	case CheckAudience:
@@ -179,7 +185,7 @@ func (s sighting) shownKey() string {
 		}
 	}
 	slices.Sort(ids)
-	text += fmt.Sprintf("; the issuer has %d keys, with the ids %s", set.size, listOr(ids, "none"))
+	text += "; the issuer's keys are " + listOr(ids, "without ids")
 	if s.key != nil {
 		text += "; this one is for " + strings.Join(s.key.algorithms, ", ")
 	}

@@ -89,7 +89,7 @@ func TestExplain(t *testing.T) {
 		{"another issuer", good(map[string]any{"iss": "https://other.example"}), until(token.CheckIssuer),
 			`iss is "https://other.example"; the rules for this place take "https://issuer.example"`},
 		{"another key", strings.Replace(good(nil), header(t, i.Key("ES256").ID), header(t, "other"), 1), until(token.CheckKey),
-			`kid is "other"; the issuer has 1 keys, with the ids "ES256-1"`},
+			`kid is "other"; the issuer's keys are "ES256-1"`},
 		{"a bad signature", good(nil)[:len(good(nil))-4] + "AAAA", until(token.CheckSignature), `64 bytes, against the key "ES256-1"`},
 		{"a bad claim", good(map[string]any{"exp": "soon"}), until(token.CheckClaims), ""},
 		{"an ID token", good(map[string]any{"nonce": "x"}), until(token.CheckKind), ""},

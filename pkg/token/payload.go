@@ -20,7 +20,7 @@ func (r *rule) shownClaims(claims map[string]any) map[string]any {
 			continue
 		}
 		words := []any{}
-		for _, word := range strings.SplitSeq(text, " ") {
+		for word := range strings.SplitSeq(text, " ") {
 			if word != "" {
 				words = append(words, word)
 			}
