@@ -13,10 +13,13 @@ import (
 func setParameters(m authz.Mutation) []*corev3.QueryParameter {
 	out := make([]*corev3.QueryParameter, 0, len(m.SetQuery))
 	for _, p := range m.SetQuery {
-		out = append(out, &corev3.QueryParameter{Key: url.QueryEscape(p.Name), Value: url.QueryEscape(p.Value)})
+		out = append(out, &corev3.QueryParameter{Key: escape(p.Name), Value: escape(p.Value)})
 	}
 	return out
 }
+
+// escape writes a space as "%20", which is one to every reader; "+" is one in forms alone.
+func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
 // removedParameters are the names to remove, also as the client spelled them: Envoy compares a name
 // with the path as it stands there, so that "access%5Ftoken" would get past the removal of
@@ -42,6 +45,6 @@ func changes(m authz.Mutation, spelled string) bool {
 	if err != nil { // then the request was refused
 		return false
 	}
-	isSet := func(p authz.Parameter) bool { return p.Name == name && url.QueryEscape(name) != spelled }
+	isSet := func(p authz.Parameter) bool { return p.Name == name && escape(name) != spelled }
 	return slices.Contains(m.RemoveQuery, name) || slices.ContainsFunc(m.SetQuery, isSet)
 }
