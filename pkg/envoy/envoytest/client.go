@@ -21,7 +21,7 @@ import (
 )
 
 // maxRequestBytes is max_request_bytes of deploy/envoy/envoy.yaml.
-const maxRequestBytes = 64 << 10
+const maxRequestBytes = 65000
 
 // A Client is an [http.RoundTripper] that asks Sallyport about each request as Envoy would with
 // deploy/envoy/envoy.yaml, and does with the answer what Envoy would.
