@@ -102,7 +102,7 @@ func (m *mesh) saw(t *testing.T, e exchange) sight {
 	t.Helper()
 	e.path = "/saw"
 	got := e.send(t, http1(), m.url).reached(t)
-	if got.Body != e.body {
+	if string(got.Body) != e.body {
 		t.Errorf("the upstream got %d bytes of %d", len(got.Body), len(e.body))
 	}
 	var s sight

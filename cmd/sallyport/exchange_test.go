@@ -69,7 +69,7 @@ func (e exchange) compare(t *testing.T, got reached) {
 	if got.URI != want {
 		t.Errorf("upstream got %q, want %q", got.URI, want)
 	}
-	if got.Body != e.body {
+	if string(got.Body) != e.body {
 		t.Errorf("upstream got a body of %d bytes, want the %d that were sent", len(got.Body), len(e.body))
 	}
 }
@@ -153,7 +153,7 @@ type reached struct {
 	Proto  string
 	URI    string
 	Header http.Header
-	Body   string
+	Body   []byte // in JSON as base64
 }
 
 // An upstream answers with what it got, and sets headers of its own.
@@ -193,7 +193,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Set-Cookie", "upstream=1")
 	w.Header().Set("X-Upstream", "its own")
 	w.Header().Set("X-Frame-Options", "its own")
-	json.NewEncoder(w).Encode(reached{Proto: r.Proto, URI: r.RequestURI, Header: r.Header, Body: string(body)})
+	json.NewEncoder(w).Encode(reached{Proto: r.Proto, URI: r.RequestURI, Header: r.Header, Body: body})
 }
 
 // clients are the two ways to speak to Envoy; the second begins with HTTP/2, without TLS.

@@ -62,5 +62,6 @@ saw := {
 	"body": object.get(input.attributes.request.http, "body", ""),
 	"raw_body": object.get(input.attributes.request.http, "rawBody", ""),
 	"parsed_body": input.parsed_body,
-	"truncated_body": input.truncated_body,
-}
+} if {
+	not input.truncated_body
+} else := {"truncated_body": true, "parsed_body": input.parsed_body} # too long for a header
