@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -40,10 +42,9 @@ type setup struct {
 	files     map[string]string // see envoytest.Options
 	upstream  net.Addr          // nil: an upstream that echoes
 	collector net.Addr          // nil: there is none
-	ingress   int               // port of Envoy's listener; 0: any
 }
 
-// An edit replaces a text of a bootstrap, which must be there.
+// An edit replaces a text. In a bootstrap it must be there.
 type edit struct{ old, with string }
 
 // patient gives a check the time that a loaded machine may need. Nothing here is about time.
@@ -54,29 +55,26 @@ func patient() edit {
 func startMesh(t *testing.T, s setup) *mesh {
 	t.Helper()
 	binary := envoyBinary(t)
-	m := &mesh{sallyport: startSallyport(t, s.config), access: newOutput()}
+	admin, listener := 9901, 10000
+	if s.network {
+		admin, listener = 9902, 10001
+	}
+	m := &mesh{ports: map[int]int{admin: freePort(t), listener: freePort(t), 4317: freePort(t)}, access: newOutput()}
+	m.sallyport = startSallyport(t, s.config, edit{"10001", strconv.Itoa(m.ports[10001])})
 	if s.upstream == nil {
 		m.upstream = startUpstream(t)
 		s.upstream = m.upstream.addr
 	}
-	m.ports = map[int]int{8080: port(s.upstream), 9191: port(m.addr), 4317: freePort(t)}
+	m.ports[8080], m.ports[9191] = port(s.upstream), port(m.addr)
 	if s.collector != nil {
 		m.ports[4317] = port(s.collector)
 	}
 	options := envoytest.Options{
-		Binary: binary, Ports: m.ports, Files: s.files, Log: m.access,
-		Config: edited(t, bootstrap(s.network), append(s.edits, patient())), Admin: 9901,
-	}
-	listener := 10000
-	if s.network {
-		options.Admin, listener = 9902, 10001
-	}
-	m.ports[options.Admin], m.ports[listener] = freePort(t), s.ingress
-	if s.ingress == 0 {
-		m.ports[listener] = freePort(t)
+		Binary: binary, Ports: m.ports, Files: s.files, Log: m.access, Admin: admin,
+		Config: edited(t, bootstrap(s.network), append(s.edits, patient())),
 	}
 	m.url = "http://" + envoytest.Loopback(m.ports[listener])
-	m.admin = "http://" + envoytest.Loopback(m.ports[options.Admin])
+	m.admin = "http://" + envoytest.Loopback(m.ports[admin])
 	process, err := envoytest.Start(t.Context(), options)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, m.access)
@@ -134,7 +132,8 @@ type sallyport struct {
 	stop      func()  // ends it as SIGTERM does, and waits
 }
 
-func startSallyport(t *testing.T, file string) *sallyport {
+// startSallyport runs a configuration of testdata, with the issuer's address and edits in it.
+func startSallyport(t *testing.T, file string, edits ...edit) *sallyport {
 	t.Helper()
 	issuer, err := tokentest.New(tokentest.Config{Algorithms: []string{"ES256"}})
 	if err != nil {
@@ -146,7 +145,10 @@ func startSallyport(t *testing.T, file string) *sallyport {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := config.Parse(name, []byte(strings.ReplaceAll(string(text), "https://issuer.example.com", issuer.URL)))
+	for _, e := range append(edits, edit{"https://issuer.example.com", issuer.URL}) {
+		text = bytes.ReplaceAll(text, []byte(e.old), []byte(e.with))
+	}
+	cfg, err := config.Parse(name, text)
 	if err != nil {
 		t.Fatal(err)
 	}
