@@ -72,7 +72,7 @@ func (m *mesh) ask(t *testing.T, path string) string {
 func TestEnvoyFailureModeAllow(t *testing.T) {
 	m := startMesh(t, setup{config: "routes.yaml", edits: []edit{
 		{"failure_mode_allow: false", "failure_mode_allow: true"},
-		{"max_request_bytes: 65000", "max_request_bytes: 4194304"}, // above request.maxBodyBytes
+		{"max_request_bytes: 1048576", "max_request_bytes: 4194304"}, // above request.maxBodyBytes
 		{"- name: ingress\n", "- name: ingress\n    per_connection_buffer_limit_bytes: 8388608\n"},
 	}})
 	const malformed = "the request is malformed"

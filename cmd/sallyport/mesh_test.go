@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -187,8 +186,6 @@ func (s *sallyport) token(t *testing.T, changes map[string]any) string {
 	}
 	return token
 }
-
-func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
 
 func port(addr net.Addr) int { return addr.(*net.TCPAddr).Port }
 

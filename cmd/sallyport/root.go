@@ -6,8 +6,9 @@ import (
 	"io"
 	"strings"
 
-	"github.com/sallyport/sallyport/cmd/sallyport/config"
 	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/cmd/sallyport/config"
 )
 
 // The exit statuses, beside 0.
@@ -57,7 +58,7 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newValidate(), newVersion())
+	root.AddCommand(newServe(), newDemo(), newValidate(), newVersion())
 	return root
 }
 

@@ -5,8 +5,9 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/sallyport/sallyport/cmd/sallyport/config"
 	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/cmd/sallyport/config"
 )
 
 func newServe() *cobra.Command {

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/sallyport/sallyport/cmd/sallyport/config"
 	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/cmd/sallyport/config"
 )
 
 func newValidate() *cobra.Command {

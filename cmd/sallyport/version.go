@@ -28,18 +28,22 @@ versions of the libraries that a decision rests on. A bug report should have all
 	}
 }
 
-// version is Sallyport's own, "(devel)" where the build does not know it.
+// release is the version of a released binary, which the linker sets (see the Dockerfile).
+var release string //nolint:gochecknoglobals // the linker can set nothing else
+
+// version is Sallyport's own: the release, else what the build knows of the module.
 func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		return info.Main.Version
+	info, ok := debug.ReadBuildInfo()
+	if release != "" || !ok {
+		return release
 	}
-	return "(devel)"
+	return info.Main.Version
 }
 
 // writeVersion leaves out what the build does not know: a test binary has no commit, for one.
 func writeVersion(w io.Writer, info *debug.BuildInfo) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "sallyport\t%s\n", info.Main.Version)
+	fmt.Fprintf(table, "sallyport\t%s\n", version())
 	settings := map[string]string{}
 	for _, s := range info.Settings {
 		settings[s.Key] = s.Value

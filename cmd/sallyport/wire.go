@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
 	"github.com/sallyport/sallyport/pkg/authz"
 	"github.com/sallyport/sallyport/pkg/decisionlog"
@@ -19,7 +21,6 @@ import (
 	"github.com/sallyport/sallyport/pkg/telemetry"
 	"github.com/sallyport/sallyport/pkg/token"
 	"github.com/sallyport/sallyport/policies"
-	"google.golang.org/grpc"
 )
 
 // keysPatience is how long a start waits for the issuers' keys. An issuer that is down must not
@@ -59,22 +60,13 @@ func (l *line) build(ctx context.Context, cfg *config.Config, env environment) e
 	if err != nil {
 		return err
 	}
-	recorders, err := l.decisionLog(cfg, env)
+	recorders, options, err := l.watch(ctx, cfg, env)
 	if err != nil {
 		return err
-	}
-	options, err := l.telemetry(ctx, env.traced)
-	if err != nil {
-		return err
-	}
-	if len(options) > 0 {
-		recorders = append(recorders, telemetry.Recorder{})
 	}
 	service := &envoy.Server{
 		Checker: &authz.Checker{
-			Verifier:           verifier,
-			Decider:            engine,
-			Recorder:           append(recorders, env.recorders...),
+			Verifier: verifier, Decider: engine, Recorder: recorders,
 			FlagAmbiguousPaths: cfg.Request.AmbiguousPaths == config.FlagAmbiguousPaths,
 		},
 		MaxBodyBytes: int(cfg.Request.MaxBodyBytes),
@@ -91,6 +83,25 @@ func (l *line) build(ctx context.Context, cfg *config.Config, env environment) e
 		Ready:    verifier.Ready,
 	})
 	return err
+}
+
+// watch makes what records and traces the checks. Where nobody asked for traces, nothing of them
+// is on the way.
+func (l *line) watch(ctx context.Context, cfg *config.Config, env environment) (authz.Recorders, []grpc.ServerOption, error) {
+	recorders, err := l.decisionLog(cfg, env)
+	if err != nil {
+		return nil, nil, err
+	}
+	recorders = append(recorders, env.recorders...)
+	if !env.traced && !telemetry.Enabled() {
+		return recorders, nil, nil
+	}
+	t, err := telemetry.New(ctx, version())
+	if err != nil {
+		return nil, nil, err
+	}
+	l.closers = append(l.closers, t.Shutdown)
+	return append(recorders, telemetry.Recorder{}), []grpc.ServerOption{t.ServerOption()}, nil
 }
 
 // run serves until ctx ends, and closes the line.
@@ -129,19 +140,6 @@ func (l *line) decisionLog(cfg *config.Config, env environment) (authz.Recorders
 	log := decisionlog.New(env.logger, sinks...)
 	l.closers = append(l.closers, func(context.Context) error { return log.Close() })
 	return authz.Recorders{log}, nil
-}
-
-// telemetry returns no options where nobody asked for it: then nothing of it is on the way.
-func (l *line) telemetry(ctx context.Context, traced bool) ([]grpc.ServerOption, error) {
-	if !traced && !telemetry.Enabled() {
-		return nil, nil
-	}
-	t, err := telemetry.New(ctx, version())
-	if err != nil {
-		return nil, err
-	}
-	l.closers = append(l.closers, t.Shutdown)
-	return []grpc.ServerOption{t.ServerOption()}, nil
 }
 
 func newVerifier(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*token.Verifier, error) {

@@ -5,9 +5,10 @@ import (
 	"fmt"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	"github.com/sallyport/sallyport/pkg/authz"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
+
+	"github.com/sallyport/sallyport/pkg/authz"
 )
 
 const (

@@ -10,6 +10,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+
 	"github.com/sallyport/sallyport/pkg/authz"
 )
 
@@ -60,9 +61,11 @@ func extractHTTP(in *authv3.AttributeContext_HttpRequest, maxBodyBytes int) (*au
 		Body:       in.GetBody(),
 		RawBody:    in.GetRawBody(),
 	}
+	size := max(len(out.Body), len(out.RawBody))
+	out.BodyFull = size == maxBodyBytes
 	var headersErr error
 	out.Headers, headersErr = headers(in.GetHeaders(), out.RawHeaders)
-	return out, firstError(pathErr, headersErr, bodyFault(out, maxBodyBytes))
+	return out, firstError(pathErr, headersErr, bodyFault(size, maxBodyBytes))
 }
 
 // firstError is the first of errs that is one.
@@ -75,8 +78,7 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-func bodyFault(http *authz.HTTP, maxBodyBytes int) error {
-	size := max(len(http.Body), len(http.RawBody))
+func bodyFault(size, maxBodyBytes int) error {
 	if size <= maxBodyBytes {
 		return nil
 	}

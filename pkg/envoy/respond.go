@@ -1,16 +1,18 @@
 package envoy
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	"github.com/sallyport/sallyport/pkg/authz"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/sallyport/sallyport/pkg/authz"
 )
 
 // respond writes a decision the way Envoy reads it. Metadata that is no JSON cannot be written, and
@@ -47,7 +49,7 @@ func denied(req *authz.Request, d authz.Decision, metadata *structpb.Struct) *au
 	}
 	headers := d.Denial
 	if status := grpcStatus(req, d); status != "" {
-		headers = append(headers[:len(headers):len(headers)], authz.Header{Name: "grpc-status", Value: status})
+		headers = append(slices.Clip(headers), authz.Header{Name: "grpc-status", Value: status})
 	}
 	return &authv3.CheckResponse{
 		Status: &rpcstatus.Status{Code: int32(code), Message: string(d.Reason)},

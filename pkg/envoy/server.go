@@ -17,12 +17,13 @@ import (
 	"time"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	"github.com/sallyport/sallyport/pkg/authz"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/status"
+
+	"github.com/sallyport/sallyport/pkg/authz"
 )
 
 // ServiceName is the service that Envoy calls, also the name it asks the health of.
@@ -33,7 +34,8 @@ type Server struct {
 	Checker *authz.Checker
 
 	// MaxBodyBytes is the largest request body that is looked at; a larger one is refused with
-	// 413. 0 means 1 MiB. It has to cover max_request_bytes of Envoy's with_request_body.
+	// 413. 0 means 1 MiB. It should equal max_request_bytes of Envoy's with_request_body: only
+	// then is a body noticed that Envoy cut at exactly that size.
 	MaxBodyBytes int
 
 	// Timeout is our own ceiling on a check, beside the deadline that Envoy sends (Envoy's
@@ -75,6 +77,8 @@ func (s *Server) Register(registrar grpc.ServiceRegistrar) {
 }
 
 // handle is what protoc-gen-go-grpc would write, for our own message.
+//
+//nolint:revive // grpc.MethodHandler has the context second
 func (s *Server) handle(_ any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
 	var in message
 	if err := decode(&in); err != nil {

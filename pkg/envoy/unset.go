@@ -4,8 +4,9 @@ import (
 	"context"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	"github.com/sallyport/sallyport/pkg/authz"
 	"google.golang.org/grpc"
+
+	"github.com/sallyport/sallyport/pkg/authz"
 )
 
 // DenyUnset is a [grpc.UnaryServerInterceptor] that turns an answer nobody gave into a denial.

@@ -6,9 +6,10 @@ import (
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	"github.com/sallyport/sallyport/pkg/authz"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/sallyport/sallyport/pkg/authz"
 )
 
 // raw is a message sent as it is.

@@ -42,14 +42,14 @@ func readAnswer(value ast.Value) (authz.Decision, error) {
 		}
 		return decision(a), nil
 	}
-	return authz.Decision{}, invalid("it is a %s, neither a boolean nor an object", ast.ValueName(value))
+	return authz.Decision{}, invalid("%w", wrongType(value, "boolean or object"))
 }
 
 // read reads one key of the answer.
 func (a *answer) read(key, value *ast.Term) (err error) {
 	name, ok := key.Value.(ast.String)
 	if !ok {
-		return invalid("a key is a %s", ast.ValueName(key.Value))
+		return invalid("a key: %w", wrongType(key.Value, "string"))
 	}
 	switch v := value.Value; name {
 	case "allowed":
@@ -179,6 +179,9 @@ func textOrList(v ast.Value) ([]string, error) {
 		s, err := text(v)
 		return []string{s}, err
 	}
+	if _, ok := elements(v); !ok {
+		return nil, wrongType(v, "string or list of strings")
+	}
 	return list(v)
 }
 
@@ -282,7 +285,7 @@ func plain(v ast.Value, depth int) (any, error) {
 }
 
 func wrongType(v ast.Value, want string) error {
-	return fmt.Errorf("it is a %s, not a %s", ast.ValueName(v), want)
+	return fmt.Errorf("type %s, want %s", ast.ValueName(v), want)
 }
 
 func invalid(format string, args ...any) error {

@@ -25,7 +25,7 @@ func readBody(h *authz.HTTP) (parsed ast.Value, truncated bool, err error) {
 	if body == "" {
 		body = string(h.RawBody)
 	}
-	truncated, err = isTruncated(h.Headers, len(body))
+	truncated, err = isTruncated(h, len(body))
 	if err != nil || truncated || body == "" {
 		return ast.NullValue, truncated, err
 	}
@@ -33,15 +33,16 @@ func readBody(h *authz.HTTP) (parsed ast.Value, truncated bool, err error) {
 	return parsed, false, err
 }
 
-// isTruncated asks Envoy's own mark, which a client cannot set, then the length. An empty body is
-// whole whatever its length says: Envoy sends none unless the filter is configured to.
-func isTruncated(headers authz.Headers, size int) (bool, error) {
-	if headers.Joined("x-envoy-auth-partial-body") == "true" {
+// isTruncated asks Envoy's own mark, which a client cannot set, then the length; where no length was
+// declared, a body that fills the limit may go on. An empty body is whole whatever its length says:
+// Envoy sends none unless the filter is configured to.
+func isTruncated(h *authz.HTTP, size int) (bool, error) {
+	if h.Headers.Joined("x-envoy-auth-partial-body") == "true" {
 		return true, nil
 	}
-	declared := headers.Joined("content-length")
+	declared := h.Headers.Joined("content-length")
 	if declared == "" {
-		return false, nil
+		return h.BodyFull, nil
 	}
 	// RFC 9110, section 8.6: digits alone. Two lengths, joined with ",", are none.
 	length, err := strconv.ParseUint(declared, 10, 63)
@@ -97,7 +98,7 @@ func parseMultipart(body, boundary string) (ast.Value, error) {
 	reader := multipart.NewReader(strings.NewReader(body), boundary)
 	for {
 		part, err := reader.NextPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -32,6 +32,7 @@ type snapshot struct {
 	compiler *ast.Compiler
 	query    ast.Body
 	queries  ast.QueryCompiler
+	data     ast.Object
 	store    storage.Store
 	txn      storage.Transaction
 
@@ -94,7 +95,8 @@ func (s *snapshot) open(ctx context.Context, data map[string]any) error {
 	if err != nil {
 		return fmt.Errorf("policy: read data: %w", err)
 	}
-	s.store = inmem.NewFromASTObject(value.(ast.Object))
+	s.data = value.(ast.Object)
+	s.store = inmem.NewFromASTObject(s.data)
 	if s.txn, err = s.store.NewTransaction(ctx); err != nil {
 		return fmt.Errorf("policy: open data: %w", err)
 	}

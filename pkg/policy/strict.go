@@ -1,6 +1,10 @@
 package policy
 
-import "github.com/open-policy-agent/opa/v1/ast"
+import (
+	"slices"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
 
 // unindexed keeps OPA's rule index away from calls that can fail.
 //
@@ -11,7 +15,7 @@ import "github.com/open-policy-agent/opa/v1/ast"
 func unindexed(module *ast.Module) {
 	ast.WalkExprs(module, func(e *ast.Expr) bool {
 		if terms, ok := e.Terms.([]*ast.Term); ok && failsUnseen(e.Operator(), len(e.Operands())) {
-			e.Terms = append(terms[:len(terms):len(terms)], ast.BooleanTerm(true).SetLocation(e.Location))
+			e.Terms = append(slices.Clip(terms), ast.BooleanTerm(true).SetLocation(e.Location))
 		}
 		return false
 	})

@@ -21,19 +21,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sallyport/sallyport/pkg/server"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"github.com/sallyport/sallyport/pkg/server"
 )
 
 func loopback() server.Address { return server.Address{Network: "tcp", Address: "127.0.0.1:0"} }
 
 // start serves cfg until the test or stop ends it.
-func start(t *testing.T, cfg server.Config) (s *server.Server, stop func()) {
+func start(t *testing.T, cfg server.Config) (*server.Server, func()) {
 	t.Helper()
 	if cfg.Register == nil {
 		cfg.Register = func(grpc.ServiceRegistrar) {}
@@ -46,7 +47,7 @@ func start(t *testing.T, cfg server.Config) (s *server.Server, stop func()) {
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx) }()
 	stopped := false
-	stop = func() {
+	stop := func() {
 		if stopped {
 			return
 		}

@@ -4,9 +4,10 @@ import (
 	"context"
 	"strings"
 
-	"github.com/sallyport/sallyport/pkg/authz"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/sallyport/sallyport/pkg/authz"
 )
 
 // Recorder writes each decision on the check's span. Names follow OpenTelemetry's semantic

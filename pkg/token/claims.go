@@ -136,7 +136,7 @@ func (d times) check(now time.Time, leeway time.Duration) error {
 //
 // An ID token tells a client who logged in; it is not for an API (OpenID Connect Core, section 2).
 // It shows by nonce and the hashes of what it was issued with, which no access token needs. A
-// security event or logout token shows by events (RFC 8417, section 2.2). A token of type at+jwt
+// security event or logout token shows by an object of events (RFC 8417, section 2.2). A token of type at+jwt
 // is an access token by its word (RFC 9068, section 5) and keeps that profile instead.
 //
 // A token with cnf is bound to a key. Who takes it without seeing proof of the key takes a stolen
@@ -153,10 +153,13 @@ func checkKind(t *jws) error {
 		}
 		return nil
 	}
-	for _, name := range []string{"nonce", "at_hash", "c_hash", "s_hash", "events"} {
+	for _, name := range []string{"nonce", "at_hash", "c_hash", "s_hash"} {
 		if _, present := t.claims[name]; present {
-			return unsupported("%s shows an ID token or an event, not an access token", name)
+			return unsupported("%s shows an ID token, not an access token", name)
 		}
+	}
+	if _, isEvent := t.claims["events"].(map[string]any); isEvent {
+		return unsupported("events shows a security event, not an access token")
 	}
 	return nil
 }

@@ -54,7 +54,8 @@ type Rule struct {
 	// Whoever is on the way can then sign tokens.
 	AllowInsecureHTTP bool
 
-	// Where tokens are: empty all three means the Authorization header with "Bearer ".
+	// Where tokens are: empty all three means the Authorization header with "Bearer ". (Istio then
+	// reads the parameter access_token too.)
 	FromHeaders []HeaderSource
 	FromCookies []string
 	FromParams  []string // query parameters end up in logs: RFC 9700, section 4.3.2, advises against them

@@ -144,16 +144,7 @@ func (r *keyRing) begin() *flight {
 // accept makes an answer the current set, unless it is worse than none.
 func (r *keyRing) accept(a answer, before *keySet) error {
 	if a.unchanged || before != nil && before.text == string(a.text) {
-		if before == nil {
-			return errors.New("the issuer confirmed keys that it never sent")
-		}
-		confirmed := *before
-		confirmed.confirmed = r.now()
-		if !a.unchanged {
-			confirmed.location, confirmed.etag = a.location, a.etag
-		}
-		r.current.Store(&confirmed)
-		return nil
+		return r.confirm(a, before)
 	}
 	set, warnings, err := parseKeySet(a.text)
 	for _, w := range warnings {
@@ -163,18 +154,29 @@ func (r *keyRing) accept(a answer, before *keySet) error {
 		return err
 	}
 	set.location, set.etag = a.location, a.etag
-	if set.fixed = a.next == 0; !set.fixed {
-		set.confirmed = r.now()
-	}
+	set.fixed, set.confirmed = a.next == 0, r.now()
 	if before != nil {
 		set.generation = before.generation + 1
 	}
 	r.current.Store(set)
-	r.absent.Purge()
-	r.logger.Info("token: keys changed", "issuer", r.issuer, "keys", len(set.byID), "generation", set.generation)
+	r.logger.Info("token: keys changed", "issuer", r.issuer, "keys", set.size, "generation", set.generation)
 	if before == nil {
 		close(r.filled)
 	}
+	return nil
+}
+
+// confirm makes the set younger that the issuer stands by.
+func (r *keyRing) confirm(a answer, before *keySet) error {
+	if before == nil {
+		return errors.New("the issuer confirmed keys that it never sent")
+	}
+	confirmed := *before
+	confirmed.confirmed = r.now()
+	if !a.unchanged {
+		confirmed.location, confirmed.etag = a.location, a.etag
+	}
+	r.current.Store(&confirmed)
 	return nil
 }
 

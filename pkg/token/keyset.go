@@ -11,6 +11,7 @@ import (
 // A keySet is what an issuer's JWK set meant when it was read. It is immutable.
 type keySet struct {
 	byID       map[string]*key
+	size       int  // keys that may be used
 	sole       *key // the only key of the set, for tokens without a kid; nil where there are more
 	generation uint64
 	fixed      bool      // it stands in the configuration and never changes
@@ -23,6 +24,7 @@ type keySet struct {
 
 // A key is a public key that may verify, with the algorithms it may verify.
 type key struct {
+	id         string // "" where the JWK has none
 	public     crypto.PublicKey
 	algorithms []string
 }
@@ -60,67 +62,71 @@ func parseKeySet(text []byte) (set *keySet, warnings []error, err error) {
 	set = &keySet{byID: make(map[string]*key), text: string(text)}
 	var all []*key
 	for i, member := range members {
-		k, kid, err := parseKey(member)
+		k, err := parseKey(member)
+		if k != nil {
+			all = append(all, k)
+			err = errors.Join(err, set.add(k))
+		}
 		if err != nil {
 			warnings = append(warnings, fmt.Errorf("key %d: %w", i, err))
 		}
-		if k == nil {
-			continue
-		}
-		if other, twice := set.byID[kid]; twice && kid != "" {
-			warnings = append(warnings, fmt.Errorf("key %d: a key with this kid came before; neither is used", i))
-			other.algorithms, k.algorithms = nil, nil
-			continue
-		}
-		set.byID[kid] = k
-		all = append(all, k)
 	}
 	usable := slices.DeleteFunc(all, func(k *key) bool { return len(k.algorithms) == 0 })
 	if len(usable) == 0 {
 		return nil, warnings, fmt.Errorf("JWK set: %w", errNoKeys)
 	}
-	if len(usable) == 1 {
+	if set.size = len(usable); set.size == 1 {
 		set.sole = usable[0]
 	}
-	delete(set.byID, "")
 	return set, warnings, nil
+}
+
+// add enters a key under its id. Of two keys with one id neither is used, since the set does not
+// say which is meant.
+func (s *keySet) add(k *key) error {
+	if k.id == "" {
+		return nil
+	}
+	if other, twice := s.byID[k.id]; twice {
+		other.algorithms, k.algorithms = nil, nil
+		return errors.New("another key has its kid; neither is used")
+	}
+	s.byID[k.id] = k
+	return nil
 }
 
 // parseKey reads one JWK. It gives no key for one that is not meant for us, and a key without
 // algorithms for one that must not be used, so that it takes its kid with it.
-func parseKey(member any) (k *key, kid string, err error) {
+func parseKey(member any) (*key, error) {
 	jwk, ok := member.(map[string]any)
 	if !ok {
-		return nil, "", errors.New("not an object")
+		return nil, errors.New("not an object")
 	}
-	kid, ok = optionalString(jwk, "kid")
-	if !ok {
-		return nil, "", errors.New("kid is no string")
+	kid, kidOK := optionalString(jwk, "kid")
+	alg, algOK := optionalString(jwk, "alg")
+	if !kidOK || !algOK {
+		return nil, errors.New("kid or alg is no string")
 	}
 	for _, name := range privateMembers {
 		if _, leaked := jwk[name]; leaked {
-			return &key{}, kid, errLeaked
+			return &key{id: kid}, errLeaked
 		}
 	}
-	alg, ok := optionalString(jwk, "alg")
-	if !ok || !forSignatures(jwk) {
-		return nil, "", nil
-	}
-	if kty := jwk["kty"]; kty != "RSA" && kty != "EC" && kty != "OKP" {
-		return nil, "", nil
+	if kty := jwk["kty"]; !forSignatures(jwk) || kty != "RSA" && kty != "EC" && kty != "OKP" {
+		return nil, nil
 	}
 	public, err := parsePublicKey(jwk)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	able := algorithmsOf(public)
 	if len(able) == 0 {
-		return nil, "", errors.New("of a size, exponent or curve that Sallyport does not accept")
+		return nil, errors.New("of a size, exponent or curve that Sallyport does not accept")
 	}
 	if able = allowed(able, alg); len(able) == 0 {
-		return nil, "", nil // of another algorithm, such as RSA-OAEP
+		return nil, nil // of another algorithm, such as RSA-OAEP
 	}
-	return &key{public: public, algorithms: able}, kid, nil
+	return &key{id: kid, public: public, algorithms: able}, nil
 }
 
 // forSignatures tells whether use and key_ops (RFC 7517, sections 4.2 and 4.3) let a key verify.
@@ -145,9 +151,10 @@ func optionalString(object map[string]any, name string) (text string, ok bool) {
 	return text, ok
 }
 
-// find picks the key for a kid. A token without one is verified only where there is no choice.
+// find picks the key for a kid. Where the token names no key, or the issuer does not name its own,
+// a token is verified only if there is no choice.
 func (s *keySet) find(kid string) *key {
-	if kid == "" {
+	if s.sole != nil && (kid == "" || s.sole.id == "") {
 		return s.sole
 	}
 	if k := s.byID[kid]; k != nil && len(k.algorithms) > 0 {

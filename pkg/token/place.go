@@ -19,18 +19,18 @@ type place struct {
 type kind string
 
 const (
-	header    kind = "header"
-	cookie    kind = "cookie"
-	parameter kind = "parameter"
+	inHeader    kind = "header"
+	inCookie    kind = "cookie"
+	inParameter kind = "parameter"
 )
 
 // find reads the place on a request. An absent token is no error; what looks like one and is not
 // exactly one is.
 func (p *place) find(http *authz.HTTP) (text string, found bool, err error) {
 	switch p.kind {
-	case cookie:
+	case inCookie:
 		return p.findCookie(http.Headers)
-	case parameter:
+	case inParameter:
 		return one(http.Path.Query[p.name])
 	}
 	return p.findHeader(http.Headers)
@@ -180,19 +180,19 @@ func placesOf(r Rule, m mistakes) []*place {
 		if scheme, found := strings.CutSuffix(prefix, " "); found && isHeaderName(scheme) {
 			prefix = strings.ToLower(prefix)
 		}
-		places = append(places, &place{kind: header, name: name, prefix: prefix})
+		places = append(places, &place{kind: inHeader, name: name, prefix: prefix})
 	}
 	for _, name := range r.FromCookies {
 		if !isHeaderName(name) {
 			m.add("fromCookies", "%q is not the name of a cookie", name)
 		}
-		places = append(places, &place{kind: cookie, name: name})
+		places = append(places, &place{kind: inCookie, name: name})
 	}
 	for _, name := range r.FromParams {
 		if name == "" {
 			m.add("fromParams", "an empty name")
 		}
-		places = append(places, &place{kind: parameter, name: name})
+		places = append(places, &place{kind: inParameter, name: name})
 	}
 	return places
 }

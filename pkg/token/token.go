@@ -80,37 +80,45 @@ func (v *Verifier) configure(ctx context.Context, cfg Config) error {
 		top.add("maxTokenBytes", "not between 1 and %d", hardMaxTokenBytes)
 	}
 	rings := make(map[ringKey]*keyRing)
-	names := make(map[string]bool)
-	outputs := make(map[string]bool)
 	var each []mistakes
 	for i, r := range cfg.Rules {
 		m := mistakes{where: fmt.Sprintf("rules[%d] %q: ", i, r.Name), all: &all}
 		before := len(all)
 		checked := checkRule(r, m)
-		if names[r.Name] {
-			m.add("name", "another rule has it")
-		}
-		names[r.Name] = true
-		for _, o := range checked.outputs {
-			if outputs[o.Header] {
-				m.add("outputClaimToHeaders", "%q is set twice", o.Header)
-			}
-			outputs[o.Header] = true
-		}
 		if len(all) == before {
 			checked.keys = v.ring(ctx, r, rings, cfg.Logger, m)
 		}
 		v.rules, each = append(v.rules, checked), append(each, m)
 	}
 	v.places = checkPlaces(v.rules, cfg.Rules, each)
+	outputs := checkUnique(v.rules, each)
 	v.checkOverlap(outputs, top)
 	return errors.Join(all...)
+}
+
+// checkUnique refuses names and output headers that come twice, and gives the headers.
+func checkUnique(rules []*rule, m []mistakes) (outputs map[string]bool) {
+	names := make(map[string]bool)
+	outputs = make(map[string]bool)
+	for i, r := range rules {
+		if names[r.name] {
+			m[i].add("name", "another rule has it")
+		}
+		names[r.name] = true
+		for _, o := range r.outputs {
+			if outputs[o.Header] {
+				m[i].add("outputClaimToHeaders", "%q is set twice", o.Header)
+			}
+			outputs[o.Header] = true
+		}
+	}
+	return outputs
 }
 
 // checkOverlap refuses a header that both carries a token and is written: the one would undo the other.
 func (v *Verifier) checkOverlap(outputs map[string]bool, m mistakes) {
 	for _, p := range v.places {
-		if p.kind == header && outputs[p.name] {
+		if p.kind == inHeader && outputs[p.name] {
 			m.add("rules", "header %q carries a token and is set from a claim", p.name)
 		}
 	}

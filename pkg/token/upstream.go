@@ -22,9 +22,9 @@ func hide(http *authz.HTTP, sightings []sighting, m *authz.Mutation) {
 	for _, s := range sightings {
 		switch {
 		case s.rule.forward:
-		case s.place.kind == header:
+		case s.place.kind == inHeader:
 			m.RemoveHeaders = append(m.RemoveHeaders, s.place.name)
-		case s.place.kind == parameter:
+		case s.place.kind == inParameter:
 			m.RemoveQuery = append(m.RemoveQuery, s.place.name)
 		default:
 			hidden = append(hidden, s.place.name)

@@ -81,7 +81,9 @@ type Request struct {
 	// AmbiguousPaths are denied, or flagged to the policy as input.path_ambiguous.
 	AmbiguousPaths string `yaml:"ambiguousPaths" enum:"deny,flag"`
 
-	// MaxBodyBytes is the largest request body that is read: 64KiB, 1MiB or a number of bytes.
+	// MaxBodyBytes is the largest request body that is read: 64KiB, 1MiB or a number of bytes. It
+	// should equal max_request_bytes of Envoy's with_request_body, which does not say that it cut
+	// a chunked body at exactly that size; policy then sees input.truncated_body all the same.
 	MaxBodyBytes Size `yaml:"maxBodyBytes"`
 
 	// Timeout is our own ceiling on a check; Envoy's shorter deadline goes before it.

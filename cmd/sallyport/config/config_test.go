@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
 )
 
@@ -190,8 +191,7 @@ decisionLog: {file: decisions.ndjson}
 func TestLoadUnreadable(t *testing.T) {
 	for _, path := range []string{filepath.Join(t.TempDir(), "absent.yaml"), t.TempDir()} {
 		_, err := config.Load(path)
-		var pathErr *os.PathError
-		if !errors.As(err, &pathErr) {
+		if _, ok := errors.AsType[*os.PathError](err); !ok {
 			t.Errorf("Load(%s) = %v, want an os.PathError", path, err)
 		}
 	}

@@ -19,7 +19,7 @@ func (s *source) decode(node *yaml.Node, path string, v reflect.Value, tag refle
 	if !s.plain(node, path) {
 		return
 	}
-	text, isText := v.Addr().Interface().(encoding.TextUnmarshaler)
+	text, isText := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr())
 	if isNull(node) {
 		// A section may have no settings. A setting without a value is refused: an empty
 		// clientCAFile from a template must not open a listener.

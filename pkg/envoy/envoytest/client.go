@@ -21,7 +21,7 @@ import (
 )
 
 // maxRequestBytes is max_request_bytes of deploy/envoy/envoy.yaml.
-const maxRequestBytes = 65000
+const maxRequestBytes = 1 << 20
 
 // A Client is an [http.RoundTripper] that asks Sallyport about each request as Envoy would with
 // deploy/envoy/envoy.yaml, and does with the answer what Envoy would.
@@ -40,7 +40,7 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	answer, err := authv3.NewAuthorizationClient(c.Sallyport).Check(ctx, checkRequest(req, body))
 	switch {
 	case err != nil:
-		return response(req, http.StatusServiceUnavailable, nil, ""), nil // status_on_error
+		return response(req, http.StatusServiceUnavailable, nil, ""), nil //nolint:nilerr // Envoy's status_on_error
 	case answer.GetStatus().GetCode() != 0:
 		denied := answer.GetDeniedResponse()
 		return response(req, int(denied.GetStatus().GetCode()), denied.GetHeaders(), denied.GetBody()), nil

@@ -20,16 +20,18 @@ well_formed(parts) if {
 }
 
 # METADATA
-# description: the pattern covers the segments
-matches(parts, segments) if {
-	count(parts) == count(segments)
-	_cover(parts, segments)
-}
+# description: the pattern, which is well formed, covers the segments
+matches(parts, segments) if parts == segments
 
 matches(parts, segments) if {
 	last := count(parts) - 1
 	parts[last] == "**"
-	_cover(array.slice(parts, 0, last), segments)
+	_cover(array.slice(parts, 0, last), array.slice(segments, 0, last))
+}
+
+matches(parts, segments) if {
+	count(parts) == count(segments)
+	_cover(parts, segments)
 }
 
 # METADATA
@@ -54,24 +56,28 @@ principal_well_formed(text) if {
 
 # METADATA
 # description: the claim that a segment of a pattern names
-claim(part) := substring(part, 1, count(part) - 2) if regex.match(`^\{[^*{}]+\}$`, part)
+claim(part) := substring(part, 1, count(part) - 2) if {
+	startswith(part, "{")
+	regex.match(`^\{[^*{}]+\}$`, part)
+}
+
+# Every segment fits its part. Equal segments, most of them, are told without a look at each.
+_cover(parts, segments) if parts == segments
 
 _cover(parts, segments) if {
+	count(parts) == count(segments)
 	every i, part in parts {
 		_fits(part, segments[i])
 	}
 }
 
+_fits(part, segment) if part == segment
+
 _fits("*", segment) if segment != ""
 
 _fits(part, segment) if {
-	claim(part)
+	startswith(part, "{")
 	segment != ""
-}
-
-_fits(part, segment) if {
-	_literal(part)
-	part == segment
 }
 
 _known("*")
@@ -80,6 +86,4 @@ _known("**")
 
 _known(part) if claim(part)
 
-_known(part) if _literal(part)
-
-_literal(part) if not regex.match(`[*{}]`, part)
+_known(part) if not regex.match(`[*{}]`, part)

@@ -27,9 +27,6 @@ test_does_not_match[note] if {
 		"an empty segment for a claim": {"pattern": "users/{sub}", "text": "users/"},
 		"no trailing slash": {"pattern": "orders", "text": "orders/"},
 		"another start before the rest": {"pattern": "public/**", "text": "publicity"},
-		"the wildcard itself": {"pattern": "a/**/b", "text": "a/**/b"},
-		"half a segment": {"pattern": "order*", "text": "order*"},
-		"half a claim": {"pattern": "{sub", "text": "{sub"},
 	}
 	not pattern.matches(split(case.pattern, "/"), split(case.text, "/"))
 }

@@ -13,9 +13,9 @@ import data.sallyport.pattern
 # description: the rules that admit the request, by their place in the list
 admitting contains i if {
 	some i in matching
-	not faults[i]
 	count(required[i]) > 0
 	count(required[i] - met[i]) == 0
+	not faults[i]
 }
 
 # METADATA
@@ -87,104 +87,6 @@ _nearest := sprintf("routes[%d] %s: lacks %s", [i, rules[i].path, concat(", ", l
 _mistakes := ["data.routes is not a list"] if {
 	not is_array(data.routes)
 } else := [sprintf("routes[%d] is invalid: %s", [i, concat(", ", texts)]) | some i, texts in faults]
-
-# METADATA
-# description: what is wrong with a rule, whatever the request; such a rule never admits
-faults[i] contains "it is not an object" if {
-	some i, rule in data.routes
-	not is_object(rule)
-}
-
-faults[i] contains sprintf("unknown key %s", [key]) if {
-	some i, rule in rules
-	some key in (object.keys(rule) - _known_keys)
-}
-
-faults[i] contains sprintf("%s is not a list of strings", [key]) if {
-	some i, rule in rules
-	some key in (object.keys(rule) & _list_keys)
-	not _list(rule, key)
-}
-
-faults[i] contains sprintf("%s is not an object with members", [key]) if {
-	some i, rule in rules
-	some key in (object.keys(rule) & {"claims", "body"})
-	not _members(rule, key)
-}
-
-faults[i] contains "path is not a pattern that starts with /" if {
-	some i, rule in rules
-	not _path_well_formed(rule)
-}
-
-faults[i] contains "principals has a pattern with a wildcard that is no whole segment, or with a claim" if {
-	some i, rule in rules
-	some principal in _list(rule, "principals")
-	not pattern.principal_well_formed(principal)
-}
-
-faults[i] contains "public is not true" if {
-	some i, rule in rules
-	rule.public != true
-}
-
-faults[i] contains sprintf("public stands beside %s", [key]) if {
-	some i, rule in rules
-	"public" in object.keys(rule)
-	some key in (object.keys(rule) - {"public", "path", "methods"})
-}
-
-faults[i] contains "public stands beside a claim in the path" if {
-	some i, rule in rules
-	"public" in object.keys(rule)
-	count(_path_claims(rule)) > 0
-}
-
-faults[i] contains "it does not say who: public, tokens, scopes, roles, claims or principals" if {
-	some i, rule in rules
-	count(object.keys(rule) & _who_keys) == 0
-	count(_path_claims(rule)) == 0
-}
-
-faults[i] contains "tokens does not say whose claims" if {
-	some i, rule in rules
-	_needs_claims(rule)
-	not _slot(rule)
-}
-
-faults[i] contains sprintf("body %s has no bounds but min, max and in", [field]) if {
-	some i, rule in rules
-	some field, bounds in _members(rule, "body")
-	not _bounds_well_formed(bounds)
-}
-
-_known_keys := _who_keys | {"path", "methods", "body"}
-
-_list_keys := {"methods", "tokens", "scopes", "roles", "principals"}
-
-_claim_keys := {"scopes", "roles", "claims"}
-
-_who_keys := _claim_keys | {"public", "tokens", "principals"}
-
-_needs_claims(rule) if count(object.keys(rule) & _claim_keys) > 0
-
-_needs_claims(rule) if count(_path_claims(rule)) > 0
-
-_path_well_formed(rule) if pattern.well_formed(_parts(rule.path))
-
-_bounds_well_formed(bounds) if {
-	is_object(bounds)
-	count(bounds) > 0
-	every key, bound in bounds {
-		_bound_well_formed(key, bound)
-	}
-}
-
-_bound_well_formed("min", bound) if is_number(bound)
-
-_bound_well_formed("max", bound) if is_number(bound)
-
-_bound_well_formed("in", bound) if is_array(bound)
 
 # The conditions. Each asks for the type of its value first: `every` holds of what has no members.
 

@@ -21,7 +21,8 @@ const (
 	usersIssuer    = "https://users.example"
 	partnerIssuer  = "https://partner.example/tenant"
 	workloadIssuer = "https://workload.example"
-	oddIssuer      = "https://odd.example" // whose JWK set has all sorts of keys
+	bareIssuer     = "https://bare.example" // whose one key has no kid
+	oddIssuer      = "https://odd.example"  // whose JWK set has all sorts of keys
 )
 
 // A forge makes tokens, good ones and bad ones. It keeps its first failure.
@@ -89,6 +90,10 @@ func (f *forge) suite() suite {
 			Name: "workload", Issuer: workloadIssuer, Audiences: []string{"mesh"}, JWKS: f.set("workload"),
 			FromHeaders: []token.HeaderSource{{Name: "X-Workload-Token"}},
 		},
+		{
+			Name: "bare", Issuer: bareIssuer, Audiences: []string{"orders"}, JWKS: f.bareSet(),
+			FromHeaders: []token.HeaderSource{{Name: "X-Bare-Token"}},
+		},
 		{Name: "odd", Issuer: oddIssuer, Audiences: []string{"orders"}, JWKS: f.oddSet()},
 	}}
 }
@@ -99,6 +104,10 @@ func (f *forge) set(ids ...string) string {
 		keys = append(keys, f.keysByID[id])
 	}
 	return f.json(tokentest.KeySet(keys...))
+}
+
+func (f *forge) bareSet() string {
+	return f.json(map[string]any{"keys": []any{tokentest.Change(f.keysByID["eddsa"].JWK(), map[string]any{"kid": nil})}})
 }
 
 // oddSet has keys that must not be used beside some that may.

@@ -150,7 +150,14 @@ func (f *forge) kid() []vector {
 		f.fail(err)
 		return map[string][]string{"x-workload-token": {text}}
 	}
+	bare := func(key string, header map[string]any) map[string][]string {
+		return map[string][]string{"x-bare-token": {f.sign(key, header, map[string]any{"iss": bareIssuer})}}
+	}
 	return []vector{
+		headers("any, and the issuer's one key has none", bare("eddsa", nil), authz.Allowed, "bare"),
+		headers("absent, and the issuer's one key has none", bare("eddsa", map[string]any{"kid": nil}), authz.Allowed, "bare"),
+		headers("another algorithm, and the issuer's one key has no kid", bare("es256", nil), authz.TokenKeyUnknown),
+		headers("another key, and the issuer's one key has no kid", bare("rfc9864", nil), authz.TokenSignature),
 		unknown("absent, and the issuer has several keys", nil),
 		headers("absent, and the issuer has one key", workload(map[string]any{"kid": nil}), authz.Allowed, "workload"),
 		headers("another, and the issuer has one key", workload(map[string]any{"kid": "other"}), authz.TokenKeyUnknown),

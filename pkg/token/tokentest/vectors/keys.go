@@ -70,6 +70,7 @@ func (f *forge) ecdsa() []vector {
 		refused("DER", der),
 		refused("one byte short", signature[:2*half-1]),
 		refused("one byte long", signature, []byte{0}),
+		refused("a zero before s", signature[:half], []byte{0}, signature[half:]),
 		refused("two leading zeros", []byte{0}, signature[:half], []byte{0}, signature[half:]),
 		refused("r alone", signature[:half]),
 		bearer("ES256 with a P-384 key", f.crossed("p384-no-alg", "ES256", crypto.SHA256), authz.TokenKeyUnknown),
