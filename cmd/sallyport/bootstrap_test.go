@@ -30,9 +30,9 @@ func TestEnvoyAcceptsBootstraps(t *testing.T) {
 		})
 	}
 	t.Run("and not any text", func(t *testing.T) {
-		o := envoytest.Options{Binary: binary, Config: "static_resources: {listners: []}"}
+		o := envoytest.Options{Binary: binary, Config: "static_resources: {doors: []}"}
 		if err := envoytest.Validate(t.Context(), o); err == nil {
-			t.Error("Envoy accepts a misspelled field")
+			t.Error("Envoy accepts an unknown field")
 		}
 	})
 }

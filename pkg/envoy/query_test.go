@@ -5,6 +5,7 @@ import (
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/sallyport/sallyport/pkg/authz"
 )
 

@@ -48,7 +48,7 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 	p := &Process{Ports: o.Ports, dir: dir, done: make(chan struct{})}
 	// A base id of its own lets several Envoys run on one machine. Its access log would otherwise
 	// come every ten seconds.
-	p.command = exec.CommandContext(ctx, o.Binary, "-c", file, "--use-dynamic-base-id",
+	p.command = exec.CommandContext(ctx, o.Binary, "-c", file, "--use-dynamic-base-id", //nolint:gosec // the caller's binary
 		"--concurrency", "1", "--log-level", "warning", "--drain-time-s", "1", "--file-flush-interval-msec", "50")
 	p.command.Stdout, p.command.Stderr = o.Log, o.Log
 	p.command.Cancel = func() error { return p.command.Process.Signal(syscall.SIGTERM) }
@@ -72,7 +72,7 @@ func Validate(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	text, err := exec.CommandContext(ctx, o.Binary, "--mode", "validate", "-c", file).CombinedOutput()
+	text, err := exec.CommandContext(ctx, o.Binary, "--mode", "validate", "-c", file).CombinedOutput() //nolint:gosec // the caller's binary
 	if err != nil {
 		err = fmt.Errorf("envoytest: Envoy does not accept the bootstrap: %w\n%s", err, text)
 	}
@@ -162,7 +162,7 @@ func FreePort(ctx context.Context) (int, error) {
 	var config net.ListenConfig
 	var err error
 	for range 100 {
-		port := lowest + rand.IntN(count)
+		port := lowest + rand.IntN(count) //nolint:gosec // no secret
 		var listener net.Listener
 		if listener, err = config.Listen(ctx, "tcp", Loopback(port)); err == nil {
 			return port, listener.Close()
