@@ -1,7 +1,6 @@
 package envoy
 
 import (
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,20 +23,20 @@ func respond(req *authz.Request, d authz.Decision) *authv3.CheckResponse {
 	case err != nil:
 		return denied(req, authz.Decision{Reason: authz.Internal, Status: 500}, metadata)
 	case d.Allowed:
-		return allowed(d, metadata)
+		return allowed(req, d, metadata)
 	}
 	return denied(req, d, metadata)
 }
 
-func allowed(d authz.Decision, metadata *structpb.Struct) *authv3.CheckResponse {
+func allowed(req *authz.Request, d authz.Decision, metadata *structpb.Struct) *authv3.CheckResponse {
 	return &authv3.CheckResponse{
 		Status: &rpcstatus.Status{Code: int32(codes.OK)},
 		HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: &authv3.OkHttpResponse{
 			Headers:                 upstreamHeaders(d.Upstream.SetHeaders),
 			HeadersToRemove:         d.Upstream.RemoveHeaders,
 			ResponseHeadersToAdd:    clientHeaders(d.Response),
-			QueryParametersToSet:    queryParameters(d.Upstream.SetQuery),
-			QueryParametersToRemove: d.Upstream.RemoveQuery,
+			QueryParametersToSet:    setParameters(d.Upstream),
+			QueryParametersToRemove: removedParameters(req, d.Upstream),
 		}},
 		DynamicMetadata: metadata,
 	}
@@ -109,15 +108,6 @@ func option(h authz.Header, action corev3.HeaderValueOption_HeaderAppendAction) 
 		Header:       &corev3.HeaderValue{Key: h.Name, Value: h.Value},
 		AppendAction: action,
 	}
-}
-
-// queryParameters are encoded here: Envoy puts them into the path as they are.
-func queryParameters(parameters []authz.Parameter) []*corev3.QueryParameter {
-	out := make([]*corev3.QueryParameter, 0, len(parameters))
-	for _, p := range parameters {
-		out = append(out, &corev3.QueryParameter{Key: url.QueryEscape(p.Name), Value: url.QueryEscape(p.Value)})
-	}
-	return out
 }
 
 // grpcStatus is the status that a gRPC caller sees instead of the HTTP status, "" for other

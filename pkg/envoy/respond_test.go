@@ -42,7 +42,7 @@ func TestResponse(t *testing.T) {
 					HeadersToRemove: []string{"authorization"},
 					ResponseHeadersToAdd: []*corev3.HeaderValueOption{option("x-policy", "1", overwrite),
 						option("set-cookie", "a=b", add), option("link", "x", add), option("link", "y", add)},
-					QueryParametersToSet:    []*corev3.QueryParameter{{Key: "a+b", Value: "c%26d"}},
+					QueryParametersToSet:    []*corev3.QueryParameter{{Key: "a%20b", Value: "c%26d"}},
 					QueryParametersToRemove: []string{"debug"},
 				}},
 			},

@@ -58,7 +58,7 @@ func New(ctx context.Context, version string) (*Telemetry, error) {
 	if Enabled() {
 		exporter, err := autoexport.NewSpanExporter(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("telemetry: make the span exporter: %w", err)
+			return nil, fmt.Errorf("telemetry: OTEL_TRACES_EXPORTER is %q: %w", os.Getenv("OTEL_TRACES_EXPORTER"), err)
 		}
 		options = append(options, sdktrace.WithBatcher(exporter))
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -40,18 +41,15 @@ type Process struct {
 
 // Start runs an Envoy until ctx ends, and waits until it serves.
 func Start(ctx context.Context, o Options) (*Process, error) {
-	dir, err := os.MkdirTemp("", "sallyport-envoy-")
+	dir, file, err := o.write()
 	if err != nil {
-		return nil, fmt.Errorf("envoytest: %w", err)
+		return nil, err
 	}
 	p := &Process{Ports: o.Ports, dir: dir, done: make(chan struct{})}
-	file := filepath.Join(dir, "envoy.yaml")
-	if err := os.WriteFile(file, []byte(o.text()), 0o600); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	// A base id of its own lets several Envoys run on one machine.
-	p.command = exec.CommandContext(ctx, o.Binary, "-c", file, "--use-dynamic-base-id",
-		"--concurrency", "1", "--log-level", "warning", "--drain-time-s", "1")
+	// A base id of its own lets several Envoys run on one machine. Its access log would otherwise
+	// come every ten seconds.
+	p.command = exec.CommandContext(ctx, o.Binary, "-c", file, "--use-dynamic-base-id", //nolint:gosec // the caller's binary
+		"--concurrency", "1", "--log-level", "warning", "--drain-time-s", "1", "--file-flush-interval-msec", "50")
 	p.command.Stdout, p.command.Stderr = o.Log, o.Log
 	p.command.Cancel = func() error { return p.command.Process.Signal(syscall.SIGTERM) }
 	p.command.WaitDelay = 5 * time.Second
@@ -66,6 +64,19 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 		return nil, errors.Join(err, p.Stop())
 	}
 	return p, nil
+}
+
+// Validate lets Envoy say whether it accepts a bootstrap, without starting it.
+func Validate(ctx context.Context, o Options) error {
+	dir, file, err := o.write()
+	if err != nil {
+		return err
+	}
+	text, err := exec.CommandContext(ctx, o.Binary, "--mode", "validate", "-c", file).CombinedOutput() //nolint:gosec // the caller's binary
+	if err != nil {
+		err = fmt.Errorf("envoytest: Envoy does not accept the bootstrap: %w\n%s", err, text)
+	}
+	return errors.Join(err, os.RemoveAll(dir))
 }
 
 // Stop ends the Envoy and waits for it.
@@ -109,6 +120,19 @@ func (p *Process) ready(ctx context.Context, admin int) error {
 	}
 }
 
+// write puts the bootstrap into a file of a new directory.
+func (o Options) write() (dir, file string, err error) {
+	dir, err = os.MkdirTemp("", "sallyport-envoy-")
+	if err != nil {
+		return "", "", fmt.Errorf("envoytest: %w", err)
+	}
+	file = filepath.Join(dir, "envoy.yaml")
+	if err := os.WriteFile(file, []byte(o.text()), 0o600); err != nil {
+		return "", "", errors.Join(fmt.Errorf("envoytest: %w", err), os.RemoveAll(dir))
+	}
+	return dir, file, nil
+}
+
 // text is Config with the ports and files to use.
 func (o Options) text() string {
 	var pairs []string
@@ -131,13 +155,18 @@ func (o Options) port(was int) int {
 // Loopback is the address of a port on this machine.
 func Loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// FreePort is a TCP port that was free on loopback a moment ago.
+// FreePort is a TCP port that was free on loopback a moment ago. It lies below the ports that the
+// kernel gives to outgoing connections, one of which would otherwise take it before Envoy does.
 func FreePort(ctx context.Context) (int, error) {
+	const lowest, count = 20000, 12000
 	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", Loopback(0))
-	if err != nil {
-		return 0, fmt.Errorf("envoytest: no free port: %w", err)
+	var err error
+	for range 100 {
+		port := lowest + rand.IntN(count) //nolint:gosec // no secret
+		var listener net.Listener
+		if listener, err = config.Listen(ctx, "tcp", Loopback(port)); err == nil {
+			return port, listener.Close()
+		}
 	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	return port, listener.Close()
+	return 0, fmt.Errorf("envoytest: no free port: %w", err)
 }

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// A gRPC caller cannot read an HTTP status: a denial has to arrive as a gRPC status.
+func TestEnvoyGRPC(t *testing.T) {
+	listener := listen(t)
+	server := grpc.NewServer()
+	healthpb.RegisterHealthServer(server, health.NewServer())
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	t.Cleanup(func() { server.Stop(); <-done })
+
+	upstream := "  - name: upstream  # your service\n"
+	m := startMesh(t, setup{config: "routes.yaml", upstream: listener.Addr(), edits: []edit{{upstream, upstream + speaksHTTP2}}})
+	conn, err := grpc.NewClient(strings.TrimPrefix(m.url, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+
+	clerk := "Bearer " + m.token(t, map[string]any{"roles": []string{"clerk"}})
+	reader := "Bearer " + m.token(t, nil)
+	expired := "Bearer " + m.token(t, map[string]any{"iat": 1, "exp": 2})
+	for _, tc := range []struct {
+		name        string
+		metadata    []string
+		service     string
+		wantCode    codes.Code
+		wantMessage string
+	}{
+		{name: "admitted", metadata: []string{"authorization", clerk}, wantCode: codes.OK},
+		{
+			// What the upstream itself says is not changed.
+			name: "admitted, and refused by the upstream", metadata: []string{"authorization", clerk}, service: "other",
+			wantCode: codes.NotFound, wantMessage: "unknown service",
+		},
+		{name: "no token", wantCode: codes.Unauthenticated},
+		{name: "a role that does not suffice", metadata: []string{"authorization", reader}, wantCode: codes.PermissionDenied},
+		{
+			name: "expired", metadata: []string{"authorization", expired},
+			wantCode: codes.Unauthenticated, wantMessage: "the token has expired",
+		},
+		{
+			name: "two tokens in one place", metadata: []string{"authorization", clerk, "authorization", clerk},
+			wantCode: codes.InvalidArgument, wantMessage: "the request carries more than one credential",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), tc.metadata...), patience)
+			defer cancel()
+			_, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{Service: tc.service})
+			if got := status.Convert(err); got.Code() != tc.wantCode || got.Message() != tc.wantMessage {
+				t.Errorf("got %v %q, want %v %q", got.Code(), got.Message(), tc.wantCode, tc.wantMessage)
+			}
+		})
+	}
+}
+
+// speaksHTTP2 is what the cluster of an upstream needs that speaks gRPC.
+const speaksHTTP2 = `    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {http2_protocol_options: {}}
+`

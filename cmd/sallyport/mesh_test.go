@@ -1,0 +1,209 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/cmd/sallyport/config"
+	"github.com/sallyport/sallyport/deploy"
+	"github.com/sallyport/sallyport/pkg/envoy/envoytest"
+	"github.com/sallyport/sallyport/pkg/token/tokentest"
+)
+
+// patience bounds every wait of these tests. Reaching it is a failure.
+const patience = 20 * time.Second
+
+// A mesh is what a user has: a real Envoy with a bootstrap of deploy/envoy, the Sallyport that it
+// asks, an upstream behind it and an issuer, all on loopback.
+type mesh struct {
+	*sallyport
+	upstream *upstream // nil where the test brought its own
+	url      string    // of Envoy's HTTP listener
+	ports    map[int]int
+	admin    string // URL of Envoy's admin listener
+	access   *output
+}
+
+// A setup says what is special about a mesh.
+type setup struct {
+	config    string            // file in testdata, of Sallyport
+	network   bool              // deploy/envoy/network.yaml rather than envoy.yaml
+	edits     []edit            // of the bootstrap
+	files     map[string]string // see envoytest.Options
+	upstream  net.Addr          // nil: an upstream that echoes
+	collector net.Addr          // nil: there is none
+}
+
+// An edit replaces a text. In a bootstrap it must be there.
+type edit struct{ old, with string }
+
+// patient gives a check the time that a loaded machine may need. Nothing here is about time.
+func patient() edit {
+	return edit{"timeout: 0.5s", "timeout: 15s"}
+}
+
+func startMesh(t *testing.T, s setup) *mesh {
+	t.Helper()
+	binary := envoyBinary(t)
+	admin, listener := 9901, 10000
+	if s.network {
+		admin, listener = 9902, 10001
+	}
+	m := &mesh{ports: map[int]int{admin: freePort(t), listener: freePort(t), 4317: freePort(t)}, access: newOutput()}
+	m.sallyport = startSallyport(t, s.config, edit{"10001", strconv.Itoa(m.ports[10001])})
+	if s.upstream == nil {
+		m.upstream = startUpstream(t)
+		s.upstream = m.upstream.addr
+	}
+	m.ports[8080], m.ports[9191] = port(s.upstream), port(m.addr)
+	if s.collector != nil {
+		m.ports[4317] = port(s.collector)
+	}
+	options := envoytest.Options{
+		Binary: binary, Ports: m.ports, Files: s.files, Log: m.access, Admin: admin,
+		Config: edited(t, bootstrap(s.network), append(s.edits, patient())),
+	}
+	m.url = "http://" + envoytest.Loopback(m.ports[listener])
+	m.admin = "http://" + envoytest.Loopback(m.ports[admin])
+	process, err := envoytest.Start(t.Context(), options)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, m.access)
+	}
+	t.Cleanup(func() {
+		if err := process.Stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("Envoy wrote:\n%s\nSallyport wrote:\n%s%s", m.access.tail(), m.messages.tail(), m.decisions.tail())
+		}
+	})
+	return m
+}
+
+// envoyBinary is the Envoy that hack/test found. Without one the test is skipped, and no CI passes.
+func envoyBinary(t *testing.T) string {
+	t.Helper()
+	binary := os.Getenv("ENVOY")
+	switch {
+	case binary != "":
+	case os.Getenv("CI") == "true":
+		t.Fatal("ENVOY is not set: hack/test sets it")
+	default:
+		fmt.Fprintf(os.Stderr, "\n*** %s is NOT run: ENVOY is not set; hack/test sets it\n", t.Name())
+		t.Skip("ENVOY is not set; hack/test sets it")
+	}
+	return binary
+}
+
+func bootstrap(network bool) string {
+	if network {
+		return deploy.EnvoyNetwork
+	}
+	return deploy.Envoy
+}
+
+func edited(t *testing.T, text string, edits []edit) string {
+	t.Helper()
+	for _, e := range edits {
+		if !strings.Contains(text, e.old) {
+			t.Fatalf("the bootstrap has no %q", e.old)
+		}
+		text = strings.ReplaceAll(text, e.old, e.with)
+	}
+	return text
+}
+
+// A sallyport is the line that serve runs, in this process.
+type sallyport struct {
+	issuer    *tokentest.Issuer
+	addr      net.Addr
+	decisions *output // standard output
+	messages  *output // standard error
+	stop      func()  // ends it as SIGTERM does, and waits
+}
+
+// startSallyport runs a configuration of testdata, with the issuer's address and edits in it.
+func startSallyport(t *testing.T, file string, edits ...edit) *sallyport {
+	t.Helper()
+	issuer, err := tokentest.New(tokentest.Config{Algorithms: []string{"ES256"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { issuer.Close() })
+	name := filepath.Join("testdata", file)
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range append(edits, edit{"https://issuer.example.com", issuer.URL}) {
+		text = bytes.ReplaceAll(text, []byte(e.old), []byte(e.with))
+	}
+	cfg, err := config.Parse(name, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &sallyport{issuer: issuer, decisions: newOutput(), messages: newOutput()}
+	s.run(t, cfg)
+	return s
+}
+
+func (s *sallyport) run(t *testing.T, cfg *config.Config) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	logger := slog.New(slog.NewTextHandler(s.messages, nil))
+	l, err := build(ctx, cfg, environment{stdout: s.decisions, logger: logger})
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	s.addr = l.server.GRPCAddr()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := l.run(ctx); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	}()
+	s.stop = func() { cancel(); <-done }
+	t.Cleanup(s.stop)
+}
+
+// token is a good one of alice for the audience orders, but for changes.
+func (s *sallyport) token(t *testing.T, changes map[string]any) string {
+	t.Helper()
+	token, err := s.issuer.Token("orders", changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func port(addr net.Addr) int { return addr.(*net.TCPAddr).Port }
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	port, err := envoytest.FreePort(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	var config net.ListenConfig
+	listener, err := config.Listen(t.Context(), "tcp", envoytest.Loopback(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
