@@ -123,7 +123,7 @@ func times(claims []member, now time.Time) []member {
 	case expires.IsZero():
 		told = append(told, member{"exp", "none: it would be good for ever, and Sallyport refuses it"})
 	case !issued.IsZero() && expires.After(issued):
-		told = append(told, member{"lifetime", span(expires.Sub(issued))})
+		told = append(told, member{"lifetime", inWords(expires.Sub(issued))})
 	}
 	return told
 }
@@ -133,9 +133,9 @@ func dateWords() map[string]func(time.Duration) string {
 	past := func(before, after string) func(time.Duration) string {
 		return func(ahead time.Duration) string {
 			if ahead > 0 {
-				return fmt.Sprintf(after, span(ahead))
+				return fmt.Sprintf(after, inWords(ahead))
 			}
-			return fmt.Sprintf(before, span(ahead))
+			return fmt.Sprintf(before, inWords(ahead))
 		}
 	}
 	return map[string]func(time.Duration) string{

@@ -137,7 +137,7 @@ func verifyToken(cmd *cobra.Command, cfg *config.Config, rule config.Rule, text 
 	id, steps, err := verifier.Explain(ctx, req)
 	printSteps(out, steps)
 	if noKeys != nil && err != nil {
-		fmt.Fprintf(out, "\nThe issuer's keys could not be had in %s:\n  %s\n", span(verifyPatience), printable(noKeys.Error()))
+		fmt.Fprintf(out, "\nThe issuer's keys could not be had in %s:\n  %s\n", inWords(verifyPatience), printable(noKeys.Error()))
 	}
 	printSlots(out, cfg, id)
 	if err != nil {
@@ -157,7 +157,7 @@ func awaitIssuer(ctx context.Context, errOut io.Writer, verifier *token.Verifier
 	if verifier.AwaitKeys(at, rule.Name) == nil {
 		return nil
 	}
-	fmt.Fprintf(errOut, "Waiting for the keys of %q, %s at most …\n", rule.Issuer, span(verifyPatience))
+	fmt.Fprintf(errOut, "Waiting for the keys of %q, %s at most …\n", rule.Issuer, inWords(verifyPatience))
 	waiting, cancel := context.WithTimeout(ctx, verifyPatience)
 	defer cancel()
 	return verifier.AwaitKeys(waiting, rule.Name)

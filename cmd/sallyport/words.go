@@ -18,8 +18,8 @@ type unit struct {
 	name   string
 }
 
-// span tells a time without its sign, as in "1 hour 5 minutes": two units at most, the rest cut off.
-func span(d time.Duration) string {
+// inWords tells a time without its sign, as in "1 hour 5 minutes": two units at most, the rest cut off.
+func inWords(d time.Duration) string {
 	d = d.Abs()
 	var words []string
 	for _, u := range units() {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestSpan(t *testing.T) {
+func TestInWords(t *testing.T) {
 	const day = 24 * time.Hour
 	for want, d := range map[string]time.Duration{
 		"less than a second": 999 * time.Millisecond,
@@ -18,7 +18,7 @@ func TestSpan(t *testing.T) {
 		"2 days 1 hour":      49*time.Hour + time.Minute,
 		"1 year 1 day":       366 * day,
 	} {
-		if got := span(d); got != want {
+		if got := inWords(d); got != want {
 			t.Errorf("%s: got %q, want %q", d, got, want)
 		}
 	}
