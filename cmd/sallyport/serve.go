@@ -22,7 +22,7 @@ A mistake in the configuration stops the start and is shown with its line; see "
 Decisions are written to standard output as NDJSON, messages for the operator to standard error.
 OTEL_EXPORTER_OTLP_ENDPOINT and the other OTEL_* variables turn on traces.`,
 		Example: `  sallyport serve --config sallyport.yaml
-  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317 sallyport serve -c sallyport.yaml`,
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 sallyport serve -c sallyport.yaml`,
 		Args: usage(oneFile(&file)),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(file)
