@@ -159,6 +159,7 @@ func tokenRule(r config.Rule) token.Rule {
 		Name: r.Name, Issuer: r.Issuer, Audiences: r.Audiences, Algorithms: r.Algorithms, Types: r.Types,
 		JWKS: r.JWKS, JWKSFile: r.JWKSFile, JWKSURI: r.JWKSURI, AllowInsecureHTTP: r.AllowInsecureHTTP,
 		FromCookies: r.FromCookies, FromParams: r.FromParams, ForwardOriginalToken: r.ForwardOriginalToken,
+		OutputPayloadToHeader: r.OutputPayloadToHeader, SpaceDelimitedClaims: r.SpaceDelimitedClaims, Timeout: r.Timeout,
 	}
 	for _, h := range r.FromHeaders {
 		out.FromHeaders = append(out.FromHeaders, token.HeaderSource(h))

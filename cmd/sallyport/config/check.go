@@ -2,7 +2,7 @@ package config
 
 import (
 	"fmt"
-	"regexp"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -39,7 +39,7 @@ func (c *checker) listen(l *Listen) {
 }
 
 func (c *checker) tls(t *TLS) {
-	c.required("listen.tls", "certFile", "keyFile")
+	c.required("listen.tls", *t)
 	c.existingFile(&t.CertFile, "listen.tls.certFile")
 	c.existingFile(&t.KeyFile, "listen.tls.keyFile")
 	c.existingFile(&t.ClientCAFile, "listen.tls.clientCAFile")
@@ -47,20 +47,10 @@ func (c *checker) tls(t *TLS) {
 		c.fault("listen.tls.allowedClients", "needs clientCAFile: without it no client presents a certificate")
 	}
 	for i, client := range t.AllowedClients {
-		if client != "" && !isSPIFFE(client) && !isDNS(client) {
-			c.fault(index("listen.tls.allowedClients", i), "must be a SPIFFE id or a DNS name")
+		if client != "" && !formats["client"].is(client) {
+			c.fault(index("listen.tls.allowedClients", i), "must be %s", formats["client"].Meaning)
 		}
 	}
-}
-
-// isSPIFFE follows SPIFFE-ID, section 2.
-func isSPIFFE(id string) bool {
-	return len(id) <= 2048 && regexp.MustCompile(`^spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)*$`).MatchString(id)
-}
-
-func isDNS(name string) bool {
-	label := `[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?`
-	return len(name) <= 253 && regexp.MustCompile(`^`+label+`(\.`+label+`)*$`).MatchString(name)
 }
 
 func (c *checker) request(r *Request) {
@@ -70,11 +60,11 @@ func (c *checker) request(r *Request) {
 }
 
 func (c *checker) policy(p *Policy) {
-	switch segment := regexp.MustCompile(`^[A-Za-z0-9_.:-]+(/[A-Za-z0-9_.:-]+)*$`); {
+	switch {
 	case p.Path == "data" || strings.HasPrefix(p.Path, "data.") || strings.HasPrefix(p.Path, "data/"):
 		c.fault("policy.path", "must not begin with data; write a/b/allow for the rule data.a.b.allow")
-	case !segment.MatchString(p.Path):
-		c.fault("policy.path", "must be a rule's path such as envoy/authz/allow")
+	case !formats["entrypoint"].is(p.Path):
+		c.fault("policy.path", "must be %s", formats["entrypoint"].Meaning)
 	}
 	for i := range p.Files {
 		c.existing(&p.Files[i], index("policy.files", i))
@@ -84,25 +74,30 @@ func (c *checker) policy(p *Policy) {
 	}
 }
 
-// required misses the settings that are not in the file.
-func (c *checker) required(path string, names ...string) {
-	for _, name := range names {
-		if !c.has(join(path, name)) {
-			c.fault(join(path, name), "required")
+// required misses the settings of a section that are not in the file and are tagged as required.
+func (c *checker) required(path string, section any) {
+	for _, field := range fields(reflect.TypeOf(section)) {
+		at := join(path, field.Tag.Get("yaml"))
+		switch why := field.Tag.Get("required"); {
+		case why == "" || c.has(at):
+		case why == "yes":
+			c.fault(at, "required")
+		default:
+			c.fault(at, "required: %s", why)
 		}
 	}
 }
 
-// header checks a header's name (RFC 9110, section 5.1) and makes it lower-case.
+// header checks a header's name and makes it lower-case.
 func (c *checker) header(name *string, path string) {
 	switch {
 	case *name == "":
 	case strings.HasPrefix(*name, ":"):
 		c.fault(path, "must not be a pseudo-header")
-	case !isToken(*name):
-		c.fault(path, "must be a header name")
 	case strings.EqualFold(*name, "host"):
 		c.fault(path, "must not be host")
+	case !formats["header"].is(*name):
+		c.fault(path, "must be a header name")
 	}
 	*name = strings.ToLower(*name)
 }
@@ -110,15 +105,9 @@ func (c *checker) header(name *string, path string) {
 // outputHeader is header for one that goes upstream. Those that frame or route the request are Envoy's.
 func (c *checker) outputHeader(name *string, path string) {
 	c.header(name, path)
-	framing := []string{"connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 	if slices.Contains(framing, *name) {
 		c.fault(path, "must not be a header that frames the request")
 	}
-}
-
-// isToken follows RFC 9110, section 5.6.2.
-func isToken(s string) bool {
-	return regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$").MatchString(s)
 }
 
 func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }

@@ -10,15 +10,26 @@ import (
 // maxLeeway: more would be a second life for tokens, not a difference between clocks.
 const maxLeeway = 5 * time.Minute
 
+// A fetch of keys needs a moment, and one that takes longer is a failed one.
+const (
+	minFetchTimeout = 100 * time.Millisecond
+	maxFetchTimeout = 30 * time.Second
+)
+
 func (c *checker) jwt(j *JWT) {
 	if j.Leeway < 0 || j.Leeway > maxLeeway {
 		c.fault("jwt.leeway", "must be from 0s to 5m")
 	}
 	rules := ruleChecker{checker: c, names: map[string]string{}, places: map[string]string{}, headers: map[string]string{}}
 	for i := range j.Rules {
-		if path := index("jwt.rules", i); !c.wrong[path] {
-			rules.rule(&j.Rules[i], path)
+		path := index("jwt.rules", i)
+		if c.wrong[path] {
+			continue
 		}
+		if len(j.Rules) > 1 && !c.has(path+".name") {
+			c.fault(path+".name", "required where there are several rules: policy finds the token as input.tokens.NAME")
+		}
+		rules.rule(&j.Rules[i], path)
 	}
 }
 
@@ -29,14 +40,14 @@ type ruleChecker struct {
 }
 
 func (c *ruleChecker) rule(r *Rule, path string) {
-	c.required(path, "name", "issuer", "audiences")
+	c.required(path, *r)
 	c.name(r.Name, path+".name")
 	c.keys(r, path)
 	for i := range r.FromHeaders {
 		c.headerSource(&r.FromHeaders[i], index(path+".fromHeaders", i))
 	}
 	for i, cookie := range r.FromCookies {
-		if at := index(path+".fromCookies", i); cookie != "" && !isToken(cookie) { // RFC 6265, section 4.1.1
+		if at := index(path+".fromCookies", i); cookie != "" && !formats["cookie"].is(cookie) {
 			c.fault(at, "must be a cookie's name")
 		}
 	}
@@ -44,14 +55,20 @@ func (c *ruleChecker) rule(r *Rule, path string) {
 	for i := range r.OutputClaimToHeaders {
 		c.output(&r.OutputClaimToHeaders[i], index(path+".outputClaimToHeaders", i))
 	}
+	if c.has(path + ".outputPayloadToHeader") {
+		c.outputHeader(&r.OutputPayloadToHeader, path+".outputPayloadToHeader")
+		c.sets(r.OutputPayloadToHeader, path+".outputPayloadToHeader", path+".outputPayloadToHeader")
+	}
+	if r.Timeout < minFetchTimeout || r.Timeout > maxFetchTimeout {
+		c.fault(path+".timeout", "must be from 100ms to 30s")
+	}
 }
 
 func (c *ruleChecker) name(name, path string) {
-	const maxName = 64 // it labels metrics
 	switch first := c.names[name]; {
 	case name == "":
-	case len(name) > maxName || !regexp.MustCompile(`^[a-z][A-Za-z0-9_-]*$`).MatchString(name):
-		c.fault(path, "must be a small letter and then letters, digits, _ or -, %d at most", maxName)
+	case !formats["name"].is(name):
+		c.fault(path, "must be %s", formats["name"].Meaning)
 	case first != "":
 		c.fault(path, "the same as %s", first)
 	default:
@@ -97,7 +114,7 @@ func (c *ruleChecker) url(address, path string, insecure bool, why string) {
 
 func (c *ruleChecker) headerSource(source *HeaderSource, path string) {
 	if c.has(path) && !c.wrong[path] {
-		c.required(path, "name")
+		c.required(path, *source)
 	}
 	c.header(&source.Name, path+".name")
 	switch prefix := source.Prefix; {
@@ -136,13 +153,19 @@ func (c *ruleChecker) output(out *ClaimToHeader, path string) {
 	if c.wrong[path] {
 		return
 	}
-	c.required(path, "header", "claim")
+	c.required(path, *out)
 	c.outputHeader(&out.Header, path+".header")
+	c.sets(out.Header, path+".header", path)
+}
+
+// sets refuses two settings that would write one header. at is the setting that names it, by the one
+// that other mistakes refer to.
+func (c *ruleChecker) sets(header, at, by string) {
 	// Many upstreams read "_" as "-", so the two are one header.
-	key := strings.ReplaceAll(out.Header, "_", "-")
+	key := strings.ReplaceAll(header, "_", "-")
 	if first, taken := c.headers[key]; taken && key != "" {
-		c.fault(path+".header", "%s sets the same header", first)
+		c.fault(at, "%s sets the same header", first)
 		return
 	}
-	c.headers[key] = path
+	c.headers[key] = by
 }

@@ -24,12 +24,16 @@ import (
 // maxFileBytes is far above any configuration written by hand; larger data belongs in policy.files.
 const maxFileBytes = 1 << 20
 
-// Config is the whole file. The tags of its fields are what decode knows:
+// Config is the whole file. The comments of its fields are the text of reference.md, and with the
+// tags they are what schema.json says. The tags are what decode and check know:
 //
 //	yaml         the name
+//	required     "yes", or why the setting must be there
+//	format       what a text must look like: a name of [Formats]
 //	enum         the allowed values, separated by commas
 //	note         why no others
 //	empty        "ok" where an empty text or list has a meaning
+//	source       where the name or the meaning comes from
 //	unsupported  what to use instead of a setting that this version does not have yet
 type Config struct {
 	Listen      Listen      `yaml:"listen"`
@@ -49,7 +53,7 @@ type Listen struct {
 	// Admin serves health and metrics; "" turns it off.
 	Admin Address `yaml:"admin" empty:"ok"`
 
-	// TLS is for the gRPC listener; nil is plain text.
+	// TLS is for the gRPC listener. Without it the listener is plain text.
 	TLS *TLS `yaml:"tls"`
 
 	// Insecure accepts a gRPC listener that other machines can reach and that does not ask them
@@ -57,17 +61,21 @@ type Listen struct {
 	Insecure bool `yaml:"insecure"`
 }
 
-// TLS is the gRPC listener's TLS.
+// TLS is the gRPC listener's TLS. Its files are watched.
 type TLS struct {
-	CertFile string `yaml:"certFile"` // PEM; required
-	KeyFile  string `yaml:"keyFile"`  // PEM; required
+	// CertFile is the server's certificate, in PEM.
+	CertFile string `yaml:"certFile" required:"yes"`
 
-	// ClientCAFile holds the authorities of client certificates. Set: clients must present one.
+	// KeyFile is the certificate's private key, in PEM.
+	KeyFile string `yaml:"keyFile" required:"yes"`
+
+	// ClientCAFile holds the authorities of client certificates, in PEM. If it is set, clients must
+	// present one.
 	ClientCAFile string `yaml:"clientCAFile"`
 
-	// AllowedClients are the SPIFFE ids or DNS names of the clients that may ask; nil means any
-	// with a certificate.
-	AllowedClients []string `yaml:"allowedClients"`
+	// AllowedClients are the SPIFFE ids or DNS names of the clients that may ask. Without it, any
+	// client with a certificate may.
+	AllowedClients []string `yaml:"allowedClients" format:"client" source:"SPIFFE-ID, section 2"`
 }
 
 // The values of Request.AmbiguousPaths.
@@ -78,96 +86,136 @@ const (
 
 // Request says how a check is read, and how long it may take.
 type Request struct {
-	// AmbiguousPaths are denied, or flagged to the policy as input.path_ambiguous.
+	// AmbiguousPaths are denied with status 400, or flagged to the policy as input.path_ambiguous.
 	AmbiguousPaths string `yaml:"ambiguousPaths" enum:"deny,flag"`
 
 	// MaxBodyBytes is the largest request body that is read: 64KiB, 1MiB or a number of bytes. It
 	// should equal max_request_bytes of Envoy's with_request_body, which does not say that it cut
 	// a chunked body at exactly that size; policy then sees input.truncated_body all the same.
-	MaxBodyBytes Size `yaml:"maxBodyBytes"`
+	MaxBodyBytes Size `yaml:"maxBodyBytes" source:"Envoy, BufferSettings.max_request_bytes"`
 
-	// Timeout is our own ceiling on a check; Envoy's shorter deadline goes before it.
+	// Timeout is our own ceiling on a check, more than 0s; Envoy's shorter deadline goes before it.
 	Timeout time.Duration `yaml:"timeout"`
 }
 
 // JWT says which tokens are read.
 type JWT struct {
-	// Leeway is allowed between the issuers' clocks and ours.
-	Leeway time.Duration `yaml:"leeway"`
-	Rules  []Rule        `yaml:"rules" empty:"ok"`
+	// Leeway is allowed between the issuers' clocks and ours, from 0s to 5m.
+	Leeway time.Duration `yaml:"leeway" source:"RFC 7519, section 4.1.4"`
+
+	// Rules are the tokens that a request may carry.
+	Rules []Rule `yaml:"rules" empty:"ok" source:"Istio, jwtRules"`
 }
 
 // A Rule is one token that a request may carry, in the names of Istio's JWTRule.
 type Rule struct {
-	// Name is the key under input.tokens; required.
-	Name string `yaml:"name"`
+	// Name is the key under input.tokens, where policy finds the token. Several rules must each have
+	// one; a rule that is alone is called default.
+	Name string `yaml:"name" format:"name"`
 
-	// Issuer and Audiences are what iss and aud must be; required.
-	Issuer    string   `yaml:"issuer"`
-	Audiences []string `yaml:"audiences"`
+	// Issuer is what iss must be, byte by byte.
+	Issuer string `yaml:"issuer" required:"a rule believes one issuer" source:"Istio, JWTRule; RFC 7519, section 4.1.1"`
 
-	// Algorithms narrows what the keys allow; nil does not.
-	Algorithms []string `yaml:"algorithms" enum:"RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,EdDSA" note:"HMAC and none are never accepted: whoever can verify those can also sign"`
+	// Audiences are the names of this service; aud must have one of them, byte by byte.
+	Audiences []string `yaml:"audiences" required:"without it a token that was issued for any other service would be taken (Istio takes it)" source:"Istio, JWTRule; RFC 7519, section 4.1.3"`
 
-	// Types narrows the type header; nil accepts both types and an absent header.
-	Types []string `yaml:"types" enum:"JWT,at+jwt"`
+	// Algorithms narrows what the issuer's keys allow.
+	Algorithms []string `yaml:"algorithms" enum:"RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,EdDSA" note:"HMAC and none are never accepted: whoever can verify those can also sign" source:"RFC 7518, section 3.1; RFC 8037"`
 
-	// JWKS is the JWK set itself, JWKSFile a file with it, JWKSURI where it is fetched from. At
-	// most one is set; none is OpenID discovery at the issuer.
-	JWKS     string `yaml:"jwks"`
-	JWKSFile string `yaml:"jwksFile"`
-	JWKSURI  string `yaml:"jwksUri"`
+	// Types narrows the type header. Without it both types and an absent header are taken.
+	Types []string `yaml:"types" enum:"JWT,at+jwt" source:"RFC 9068, section 2.1"`
 
-	// AllowInsecureHTTP accepts plain HTTP to another machine.
+	// JWKS is the JWK set itself, as JSON text. At most one of jwks, jwksFile and jwksUri is set;
+	// with none of them the keys are found by OpenID discovery at the issuer.
+	JWKS string `yaml:"jwks" source:"Istio, JWTRule; RFC 7517, section 5"`
+
+	// JWKSFile is a file with the JWK set. It is watched.
+	JWKSFile string `yaml:"jwksFile" source:"RFC 7517, section 5"`
+
+	// JWKSURI is where the JWK set is fetched from.
+	JWKSURI string `yaml:"jwksUri" format:"url" source:"Istio, JWTRule"`
+
+	// AllowInsecureHTTP accepts plain HTTP to another machine than this one, for keys and discovery.
+	// Whoever is on the way can then sign tokens.
 	AllowInsecureHTTP bool `yaml:"allowInsecureHTTP"`
 
-	// FromHeaders, FromCookies and FromParams are the places where the token may be.
-	FromHeaders []HeaderSource `yaml:"fromHeaders"`
-	FromCookies []string       `yaml:"fromCookies"`
-	FromParams  []string       `yaml:"fromParams"`
+	// Timeout bounds one fetch of the keys, discovery included, from 100ms to 30s. No check waits so
+	// long: keys are fetched in the background.
+	Timeout time.Duration `yaml:"timeout" source:"Istio, JWTRule"`
+
+	// FromHeaders are the headers where the token may be. Naming any place, here, in fromCookies or
+	// in fromParams, replaces the default.
+	FromHeaders []HeaderSource `yaml:"fromHeaders" source:"Istio, JWTRule; RFC 6750, section 2.1"`
+
+	// FromCookies are the cookies where the token may be.
+	FromCookies []string `yaml:"fromCookies" format:"cookie" source:"Istio, JWTRule; RFC 6265, section 4.1.1"`
+
+	// FromParams are the query parameters where the token may be. URLs end up in logs and histories.
+	FromParams []string `yaml:"fromParams" source:"Istio, JWTRule; advised against by RFC 9700, section 4.3.2"`
 
 	// ForwardOriginalToken passes the verified token upstream.
-	ForwardOriginalToken bool `yaml:"forwardOriginalToken"`
+	ForwardOriginalToken bool `yaml:"forwardOriginalToken" source:"Istio, JWTRule"`
 
-	OutputClaimToHeaders []ClaimToHeader `yaml:"outputClaimToHeaders" empty:"ok"`
+	// OutputClaimToHeaders are claims that go upstream as headers. Each header is set or removed on
+	// every allow, so that no client can bring its own.
+	OutputClaimToHeaders []ClaimToHeader `yaml:"outputClaimToHeaders" empty:"ok" source:"Istio, JWTRule"`
+
+	// OutputPayloadToHeader is a header for the whole payload of the verified token, base64url without
+	// padding. It too is set or removed on every allow.
+	OutputPayloadToHeader string `yaml:"outputPayloadToHeader" format:"output" source:"Istio, JWTRule"`
+
+	// SpaceDelimitedClaims are claims of the top level that policy sees as lists of words. Headers
+	// are written from the claims as the issuer signed them.
+	SpaceDelimitedClaims []string `yaml:"spaceDelimitedClaims" empty:"ok" source:"Istio, JWTRule"`
 }
 
 // A HeaderSource is a header that carries a token, after a prefix.
 type HeaderSource struct {
-	Name   string `yaml:"name"` // required; lower-case after reading
-	Prefix string `yaml:"prefix" empty:"ok"`
+	// Name is the header's, in small letters or capitals.
+	Name string `yaml:"name" format:"header" required:"yes"`
+
+	// Prefix comes before the token. One that is a scheme and a space, such as "Bearer ", is compared
+	// without regard to case (RFC 9110, section 11.1), any other exactly.
+	Prefix string `yaml:"prefix" format:"prefix" empty:"ok"`
 }
 
 // A ClaimToHeader is a claim that goes upstream as a header.
 type ClaimToHeader struct {
-	Header string `yaml:"header"` // required; lower-case after reading
-	Claim  string `yaml:"claim"`  // required
+	// Header is the header's name, in small letters or capitals.
+	Header string `yaml:"header" format:"output" required:"yes"`
+
+	// Claim is a name, or a path of names in nested objects, joined with dots. Texts, numbers and
+	// true and false are written as they are, lists of them joined with commas; for anything else
+	// the header is removed.
+	Claim string `yaml:"claim" required:"yes"`
 }
 
 // Policy says what is asked about a request.
 type Policy struct {
-	// Path is the entrypoint.
-	Path string `yaml:"path"`
+	// Path is the entrypoint: a/b/allow for the rule data.a.b.allow.
+	Path string `yaml:"path" format:"entrypoint" source:"opa-envoy-plugin, path"`
 
-	// Files are Rego, JSON and YAML files, bundles, and directories of these; empty means the
-	// shipped policies.
+	// Files are Rego, JSON and YAML files, bundles, and directories of these. They are watched.
+	// Without any, the shipped policies decide.
 	Files []string `yaml:"files" empty:"ok"`
 
-	// Data is merged under data. Its numbers are json.Number.
-	Data map[string]any `yaml:"data"`
+	// Data is merged under data. What it holds is the policy's matter.
+	Data map[string]any `yaml:"data" source:"OPA, data"`
 
 	// OutputHeaders are the headers that the policy may set, beside those that can be read from it.
-	// Lower-case after reading.
-	OutputHeaders []string `yaml:"outputHeaders" empty:"ok"`
+	OutputHeaders []string `yaml:"outputHeaders" format:"output" empty:"ok"`
 
 	// OPA is OPA's own configuration.
-	OPA map[string]any `yaml:"opa" unsupported:"use policy.files"`
+	OPA map[string]any `yaml:"opa" unsupported:"use policy.files" source:"OPA, configuration"`
 }
 
-// DecisionLog says where the record of each check goes.
+// DecisionLog says where the record of each check goes, one line of JSON each.
 type DecisionLog struct {
-	Stdout bool   `yaml:"stdout"`
-	File   string `yaml:"file"`
+	// Stdout writes records to standard output.
+	Stdout bool `yaml:"stdout"`
+
+	// File gets the records. It is made if it is absent, and never cut or rotated.
+	File string `yaml:"file"`
 }
 
 // Load reads the file at path. An error about its content is [Mistakes].

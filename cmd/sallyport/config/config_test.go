@@ -33,6 +33,17 @@ jwt:
 			want: func(c *config.Config) {
 				c.JWT.Rules = []config.Rule{{
 					Name: "users", Issuer: "https://login.example.com", Audiences: []string{"orders"}, FromHeaders: usual,
+					Timeout: 5 * time.Second,
+				}}
+			},
+		},
+		{
+			name: "a rule that is alone needs no name",
+			file: "jwt: {rules: [{issuer: 'https://login.example.com', audiences: [orders]}]}",
+			want: func(c *config.Config) {
+				c.JWT.Rules = []config.Rule{{
+					Name: "default", Issuer: "https://login.example.com", Audiences: []string{"orders"}, FromHeaders: usual,
+					Timeout: 5 * time.Second,
 				}}
 			},
 		},
@@ -57,11 +68,14 @@ jwt:
       types: [at+jwt]
       jwksUri: http://issuer.internal/jwks
       allowInsecureHTTP: true
+      timeout: 250ms
       fromHeaders: [{name: X-Token, prefix: "Token "}, {name: X-Bare}]
       fromCookies: [session]
       fromParams: [access_token]
       forwardOriginalToken: true
       outputClaimToHeaders: [{header: X-User, claim: sub}]
+      outputPayloadToHeader: X-Payload
+      spaceDelimitedClaims: [scope]
     - name: workload
       issuer: https://spire.example.com
       audiences: [mesh]
@@ -86,13 +100,14 @@ decisionLog:
 				c.JWT = config.JWT{Leeway: time.Minute, Rules: []config.Rule{{
 					Name: "users", Issuer: "login.example.com", Audiences: []string{"orders", "2026"},
 					Algorithms: []string{"RS256", "EdDSA"}, Types: []string{"at+jwt"},
-					JWKSURI: "http://issuer.internal/jwks", AllowInsecureHTTP: true,
+					JWKSURI: "http://issuer.internal/jwks", AllowInsecureHTTP: true, Timeout: 250 * time.Millisecond,
 					FromHeaders: []config.HeaderSource{{Name: "x-token", Prefix: "Token "}, {Name: "x-bare"}},
 					FromCookies: []string{"session"}, FromParams: []string{"access_token"}, ForwardOriginalToken: true,
-					OutputClaimToHeaders: []config.ClaimToHeader{{Header: "x-user", Claim: "sub"}},
+					OutputClaimToHeaders:  []config.ClaimToHeader{{Header: "x-user", Claim: "sub"}},
+					OutputPayloadToHeader: "x-payload", SpaceDelimitedClaims: []string{"scope"},
 				}, {
 					Name: "workload", Issuer: "https://spire.example.com", Audiences: []string{"mesh"},
-					JWKS: `{"keys": []}`, FromCookies: []string{"workload"},
+					JWKS: `{"keys": []}`, FromCookies: []string{"workload"}, Timeout: 5 * time.Second,
 				}}}
 				c.Policy = config.Policy{
 					Path: "mesh/authz/decision", OutputHeaders: []string{"x-tenant"},
@@ -128,8 +143,8 @@ jwt:
 `,
 			want: func(c *config.Config) {
 				c.JWT.Rules = []config.Rule{
-					{Name: "a", Issuer: "https://a.example.com", Audiences: []string{"x"}, FromHeaders: usual},
-					{Name: "b", Issuer: "https://b.example.com", Audiences: []string{"x"}, FromHeaders: usual},
+					{Name: "a", Issuer: "https://a.example.com", Audiences: []string{"x"}, FromHeaders: usual, Timeout: 5 * time.Second},
+					{Name: "b", Issuer: "https://b.example.com", Audiences: []string{"x"}, FromHeaders: usual, Timeout: 5 * time.Second},
 				}
 			},
 		},

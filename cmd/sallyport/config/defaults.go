@@ -20,14 +20,29 @@ func Default() Config {
 	}
 }
 
-// fillRules gives a rule that names no place for its token the usual one. As in Istio, naming any
-// place replaces it; unlike there, a query parameter is never a default (RFC 9700, section 4.3.2).
-// It comes before the check, which compares the places.
+// The defaults of a rule.
+const (
+	soleRule     = "default" // the name of a rule that is alone
+	fetchTimeout = 5 * time.Second
+)
+
+// fillRules gives rules their defaults, before the check compares names and places.
+//
+// A rule that names no place for its token has the usual one. As in Istio, naming any place replaces
+// it; unlike there, a query parameter is never a default (RFC 9700, section 4.3.2). A rule pasted from
+// Istio has no name, and needs none while it is alone: beside another, its place in the list would
+// decide what policy sees.
 func (c *Config) fillRules() {
 	for i := range c.JWT.Rules {
 		rule := &c.JWT.Rules[i]
 		if rule.FromHeaders == nil && rule.FromCookies == nil && rule.FromParams == nil {
 			rule.FromHeaders = []HeaderSource{{Name: "Authorization", Prefix: "Bearer "}}
+		}
+		if len(c.JWT.Rules) == 1 && rule.Name == "" {
+			rule.Name = soleRule
+		}
+		if !c.source.has(index("jwt.rules", i) + ".timeout") {
+			rule.Timeout = fetchTimeout
 		}
 	}
 }

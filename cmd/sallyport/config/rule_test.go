@@ -5,15 +5,20 @@ import "testing"
 // rule1 is a valid rule for others to be wrong beside; it is on line 3.
 const rule1 = "jwt:\n rules:\n - {name: users, issuer: 'https://a.example.com', audiences: [x], outputClaimToHeaders: [{header: X-User, claim: sub}]}\n"
 
+const (
+	noName      = "required where there are several rules: policy finds the token as input.tokens.NAME"
+	noAudiences = "required: without it a token that was issued for any other service would be taken (Istio takes it)"
+)
+
 func TestParseRules(t *testing.T) {
 	testMistakes(t, []mistakenFile{
 		{"nothing in it", "jwt:\n rules:\n - {}\n -\n - text\n", []string{
-			"3:4: jwt.rules[0].audiences: required",
-			"3:4: jwt.rules[0].issuer: required",
-			"3:4: jwt.rules[0].name: required",
-			"4:3: jwt.rules[1].audiences: required",
-			"4:3: jwt.rules[1].issuer: required",
-			"4:3: jwt.rules[1].name: required",
+			"3:4: jwt.rules[0].audiences: " + noAudiences,
+			"3:4: jwt.rules[0].issuer: required: a rule believes one issuer",
+			"3:4: jwt.rules[0].name: " + noName,
+			"4:3: jwt.rules[1].audiences: " + noAudiences,
+			"4:3: jwt.rules[1].issuer: required: a rule believes one issuer",
+			"4:3: jwt.rules[1].name: " + noName,
 			"5:4: jwt.rules[2]: must be a mapping, not text"}},
 		{"empty values", "jwt: {rules: [{name: '', issuer: '', audiences: [], jwks: '', fromHeaders: [], fromCookies: [''], fromParams: ['']}]}\n", []string{
 			"1:22: jwt.rules[0].name: must not be empty",
@@ -40,6 +45,9 @@ func TestParseRules(t *testing.T) {
 			"4:63: jwt.rules[1].jwksFile: jwks is set too; at most one of jwks, jwksFile and jwksUri may be"}},
 		{"a key file that is not there", rule1 + " - {name: b, issuer: b, audiences: [x], jwksFile: absent.json}\n", []string{
 			`4:51: jwt.rules[1].jwksFile: "absent.json": no such file or directory`}},
+		{"no time to fetch, and too much", rule1 + " - {name: b, issuer: b, audiences: [x], jwksUri: 'https://b', timeout: 0s}\n - {name: c, issuer: c, audiences: [x], jwksUri: 'https://b', timeout: 31s}\n", []string{
+			"4:72: jwt.rules[1].timeout: must be from 100ms to 30s",
+			"5:72: jwt.rules[2].timeout: must be from 100ms to 30s"}},
 		{"plain HTTP", rule1 + " - {name: b, issuer: b, audiences: [x], jwksUri: 'http://b.example.com/jwks'}\n", []string{
 			"4:50: jwt.rules[1].jwksUri: must be https; plain http needs a loopback host or allowInsecureHTTP: true"}},
 		{"no URL", rule1 + " - {name: b, issuer: b, audiences: [x], jwksUri: b.example.com/jwks}\n", []string{
@@ -90,6 +98,10 @@ func TestParseOutputs(t *testing.T) {
 			"4:109: jwt.rules[1].outputClaimToHeaders[1].header: must not be a pseudo-header"}},
 		{"a header twice", rule1 + " - {name: b, issuer: 'https://b', audiences: [x], outputClaimToHeaders: [{header: a, claim: b}, {header: A, claim: c}]}\n", []string{
 			"4:106: jwt.rules[1].outputClaimToHeaders[1].header: jwt.rules[1].outputClaimToHeaders[0] sets the same header"}},
+		{"a payload where a claim is", rule1 + " - {name: b, issuer: 'https://b', audiences: [x], outputPayloadToHeader: x_user}\n", []string{
+			"4:74: jwt.rules[1].outputPayloadToHeader: jwt.rules[0].outputClaimToHeaders[0] sets the same header"}},
+		{"a payload that frames", rule1 + " - {name: b, issuer: 'https://b', audiences: [x], outputPayloadToHeader: Trailer}\n", []string{
+			"4:74: jwt.rules[1].outputPayloadToHeader: must not be a header that frames the request"}},
 		{"what is missing or not a header's name", rule1 + " - {name: b, issuer: 'https://b', audiences: [x], outputClaimToHeaders: [{}, text, {header: Upgrade, claim: ''}]}\n", []string{
 			"4:74: jwt.rules[1].outputClaimToHeaders[0].claim: required",
 			"4:74: jwt.rules[1].outputClaimToHeaders[0].header: required",

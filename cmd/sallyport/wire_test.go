@@ -1,0 +1,29 @@
+package main
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/cmd/sallyport/config"
+)
+
+// TestTokenRule holds that no setting of a rule is lost on the way to the first door.
+func TestTokenRule(t *testing.T) {
+	from := config.Rule{
+		Name: "a", Issuer: "b", Audiences: []string{"c"}, Algorithms: []string{"d"}, Types: []string{"e"},
+		JWKS: "f", JWKSFile: "g", JWKSURI: "h", AllowInsecureHTTP: true, Timeout: time.Second,
+		FromHeaders: []config.HeaderSource{{Name: "i"}}, FromCookies: []string{"j"}, FromParams: []string{"k"},
+		ForwardOriginalToken: true, OutputClaimToHeaders: []config.ClaimToHeader{{Header: "l"}},
+		OutputPayloadToHeader: "m", SpaceDelimitedClaims: []string{"n"},
+	}
+	to := reflect.ValueOf(tokenRule(from))
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[config.Rule]()) {
+		if reflect.ValueOf(from).FieldByIndex(field.Index).IsZero() {
+			t.Errorf("give %s a value here", field.Name)
+		}
+		if value := to.FieldByName(field.Name); !value.IsValid() || value.IsZero() {
+			t.Errorf("%s is lost", field.Name)
+		}
+	}
+}
