@@ -12,6 +12,8 @@
 // names lower-case, its paths resolved.
 package config
 
+//go:generate go run ./reference
+
 import (
 	"fmt"
 	"io"
@@ -32,7 +34,9 @@ const maxFileBytes = 1 << 20
 //	format       what a text must look like: a name of [Formats]
 //	enum         the allowed values, separated by commas
 //	note         why no others
-//	empty        "ok" where an empty text or list has a meaning
+//	empty        "ok" where an empty text or list, or 0, has a meaning
+//	excludes     settings that must not be beside this one
+//	needs        a setting that must be beside this one
 //	source       where the name or the meaning comes from
 //	unsupported  what to use instead of a setting that this version does not have yet
 type Config struct {
@@ -75,7 +79,7 @@ type TLS struct {
 
 	// AllowedClients are the SPIFFE ids or DNS names of the clients that may ask. Without it, any
 	// client with a certificate may.
-	AllowedClients []string `yaml:"allowedClients" format:"client" source:"SPIFFE-ID, section 2"`
+	AllowedClients []string `yaml:"allowedClients" needs:"clientCAFile" format:"client" source:"SPIFFE-ID, section 2"`
 }
 
 // The values of Request.AmbiguousPaths.
@@ -101,7 +105,7 @@ type Request struct {
 // JWT says which tokens are read.
 type JWT struct {
 	// Leeway is allowed between the issuers' clocks and ours, from 0s to 5m.
-	Leeway time.Duration `yaml:"leeway" source:"RFC 7519, section 4.1.4"`
+	Leeway time.Duration `yaml:"leeway" empty:"ok" source:"RFC 7519, section 4.1.4"`
 
 	// Rules are the tokens that a request may carry.
 	Rules []Rule `yaml:"rules" empty:"ok" source:"Istio, jwtRules"`
@@ -127,10 +131,10 @@ type Rule struct {
 
 	// JWKS is the JWK set itself, as JSON text. At most one of jwks, jwksFile and jwksUri is set;
 	// with none of them the keys are found by OpenID discovery at the issuer.
-	JWKS string `yaml:"jwks" source:"Istio, JWTRule; RFC 7517, section 5"`
+	JWKS string `yaml:"jwks" excludes:"jwksFile,jwksUri" source:"Istio, JWTRule; RFC 7517, section 5"`
 
 	// JWKSFile is a file with the JWK set. It is watched.
-	JWKSFile string `yaml:"jwksFile" source:"RFC 7517, section 5"`
+	JWKSFile string `yaml:"jwksFile" excludes:"jwksUri" source:"RFC 7517, section 5"`
 
 	// JWKSURI is where the JWK set is fetched from.
 	JWKSURI string `yaml:"jwksUri" format:"url" source:"Istio, JWTRule"`
