@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -31,19 +32,22 @@ versions of the libraries that a decision rests on. A bug report should have all
 // release is the version of a released binary, which the linker sets (see the Dockerfile).
 var release string //nolint:gochecknoglobals // the linker can set nothing else
 
-// version is Sallyport's own: the release, else what the build knows of the module.
+// version is Sallyport's own, for its traces.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
-	if release != "" || !ok {
+	if !ok {
 		return release
 	}
-	return info.Main.Version
+	return versionOf(info)
 }
+
+// versionOf is the release, else what the build knows of the module.
+func versionOf(info *debug.BuildInfo) string { return cmp.Or(release, info.Main.Version) }
 
 // writeVersion leaves out what the build does not know: a test binary has no commit, for one.
 func writeVersion(w io.Writer, info *debug.BuildInfo) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "sallyport\t%s\n", version())
+	fmt.Fprintf(table, "sallyport\t%s\n", versionOf(info))
 	settings := map[string]string{}
 	for _, s := range info.Settings {
 		settings[s.Key] = s.Value
