@@ -56,6 +56,10 @@ func allowedAnswers(t *testing.T, m *mesh) []exchange {
 			},
 		},
 		{
+			name: "one cookie is added", path: "/cookie", wantStatus: 200,
+			wantHeader: http.Header{"Set-Cookie": {"upstream=1", "a=1"}},
+		},
+		{
 			name: "query parameters are set and removed, encoded, sorted by Envoy", wantStatus: 200,
 			path:    "/query?debug=1&keep=%26&debug=2&a%20b=3&a+b=4&role=admin&r%6Fle=root",
 			wantURI: "/query?gr%C3%BC%C3%9Fe=%C3%BC&keep=%26&role=reader&who=a%26b%3Dc%20d",
@@ -101,12 +105,18 @@ type sight struct {
 func (m *mesh) saw(t *testing.T, e exchange) sight {
 	t.Helper()
 	e.path = "/saw"
-	got := e.send(t, http1(), m.url).reached(t)
-	if string(got.Body) != e.body {
-		t.Errorf("the upstream got %d bytes of %d", len(got.Body), len(e.body))
+	got := e.send(t, http1(), m.url)
+	if body := got.reached(t).Body; string(body) != e.body {
+		t.Errorf("the upstream got %d bytes of %d", len(body), len(e.body))
 	}
+	return got.sight(t)
+}
+
+// sight reads what policy saw of an allowed request for /saw.
+func (a answer) sight(t *testing.T) sight {
+	t.Helper()
 	var s sight
-	if err := json.Unmarshal([]byte(got.Header.Get("X-Saw")), &s); err != nil {
+	if err := json.Unmarshal([]byte(a.reached(t).Header.Get("X-Saw")), &s); err != nil {
 		t.Fatal(err)
 	}
 	return s

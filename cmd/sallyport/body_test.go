@@ -58,6 +58,20 @@ func TestEnvoyBodies(t *testing.T) {
 	}
 }
 
+// Below request.maxBodyBytes nothing tells that a body of unknown length was cut, but Envoy's mark.
+func TestEnvoyMarksTruncatedBodies(t *testing.T) {
+	m := startMesh(t, setup{config: "cases.yaml", edits: []edit{{"max_request_bytes: 1048576", "max_request_bytes: 1000"}}})
+	for protocol, client := range clients() {
+		t.Run(protocol, func(t *testing.T) {
+			e := exchange{path: "/saw", header: http.Header{"Content-Type": {"application/json"}}}
+			got := e.sendFrom(t, client, m.url, io.MultiReader(strings.NewReader(padded(5000, "")))).sight(t)
+			if diff := cmp.Diff(sight{Truncated: true}, got); diff != "" {
+				t.Errorf("policy saw (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // bodyRules asks the shipped policy, whose rule admits amounts up to 1000.
 func bodyRules(t *testing.T, m *mesh) {
 	header := headers(bearer(m.token(t, nil)), http.Header{"Content-Type": {"application/json"}})
@@ -77,12 +91,17 @@ func bodyRules(t *testing.T, m *mesh) {
 	}
 	m.each(t, table)
 	// Of a body without a length Envoy asks as soon as there is enough, and does not say that there
-	// may be more. Such a body never ends here.
+	// may be more. Such a body ends here only after the decision.
 	for protocol, client := range clients() {
-		t.Run(protocol+"/as much as fits, and no end", func(t *testing.T) {
+		t.Run(protocol+"/as much as fits, and no end yet", func(t *testing.T) {
 			r, w := io.Pipe()
 			defer r.Close()
-			go io.WriteString(w, padded(maxRequestBytes, ""))
+			_, decided := m.decisions.read()
+			go func() {
+				io.WriteString(w, padded(maxRequestBytes, ""))
+				<-decided
+				w.Close()
+			}()
 			e := exchange{path: "/payments", header: header}
 			if got := e.sendFrom(t, client, m.url, r); got.status != 403 {
 				t.Errorf("status %d, want 403; body %q", got.status, got.body)

@@ -20,6 +20,8 @@ allow := {
 	input.parsed_path == ["response"]
 }
 
+allow := {"allowed": true, "response_headers_to_add": {"set-cookie": "a=1"}} if input.parsed_path == ["cookie"]
+
 allow := {
 	"allowed": true,
 	"query_parameters_to_set": {"who": "a&b=c d", "grüße": "ü", "role": "reader"},

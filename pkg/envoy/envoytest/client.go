@@ -103,20 +103,31 @@ func (c *Client) forward(req *http.Request, body []byte, ok *authv3.OkHttpRespon
 	for _, name := range ok.GetHeadersToRemove() {
 		out.Header.Del(name)
 	}
-	query := out.URL.Query()
-	for _, p := range ok.GetQueryParametersToSet() {
-		query.Set(p.GetKey(), p.GetValue())
-	}
-	for _, name := range ok.GetQueryParametersToRemove() {
-		query.Del(name)
-	}
-	out.URL.RawQuery = query.Encode()
+	out.URL.RawQuery = mutateQuery(out.URL.RawQuery, ok)
 	resp, err := http.DefaultTransport.RoundTrip(out)
 	if err != nil {
 		return nil, fmt.Errorf("envoytest: upstream: %w", err)
 	}
 	setHeaders(resp.Header, ok.GetResponseHeadersToAdd())
 	return resp, nil
+}
+
+// mutateQuery compares names as they are spelled, as Envoy does, and sets what is encoded already.
+func mutateQuery(query string, ok *authv3.OkHttpResponse) string {
+	var pairs []string
+	dropped := slices.Clone(ok.GetQueryParametersToRemove())
+	for _, p := range ok.GetQueryParametersToSet() {
+		dropped = append(dropped, p.GetKey())
+	}
+	for pair := range strings.SplitSeq(query, "&") {
+		if name, _, _ := strings.Cut(pair, "="); pair != "" && !slices.Contains(dropped, name) {
+			pairs = append(pairs, pair)
+		}
+	}
+	for _, p := range ok.GetQueryParametersToSet() {
+		pairs = append(pairs, p.GetKey()+"="+p.GetValue())
+	}
+	return strings.Join(pairs, "&")
 }
 
 func response(req *http.Request, status int, headers []*corev3.HeaderValueOption, body string) *http.Response {
