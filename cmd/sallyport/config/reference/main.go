@@ -20,7 +20,7 @@ func main() {
 		log.Fatal(err)
 	}
 	for name, text := range files {
-		const everyone = 0o644                                                          // source code
+		const everyone = 0o644 // source code
 		if err := os.WriteFile(filepath.Join(*dir, name), text, everyone); err != nil {
 			log.Fatal(err)
 		}
