@@ -38,8 +38,8 @@ var forbiddenParameters = []string{
 	"crit", "b64", "zip", "jwk", "jku", "x5u", "x5c", "enc", "epk", "apu", "apv", "iv", "tag", "p2s", "p2c",
 }
 
-// registeredParameters must not come in another case.
-var registeredParameters = append([]string{"alg", "typ", "cty", "kid", "x5t", "x5t#S256"}, forbiddenParameters...)
+// registeredParameters must, like the forbidden ones, not come in another case.
+var registeredParameters = []string{"alg", "typ", "cty", "kid", "x5t", "x5t#S256"}
 
 // parseJWS takes a token apart. The cheap checks come first, and nothing here costs as much as a
 // signature. A token has one spelling: what a lenient base64 or JSON reader would accept beside it
@@ -123,8 +123,10 @@ func decodeSegment(name, segment string) (map[string]any, error) {
 
 // readHeader refuses every header that Sallyport does not understand in full.
 func (t *jws) readHeader() error {
-	if err := refuseLookalikes(t.header, registeredParameters); err != nil {
-		return malformed("header: %w", err)
+	for _, names := range [][]string{registeredParameters, forbiddenParameters} {
+		if err := refuseLookalikes(t.header, names); err != nil {
+			return malformed("header: %w", err)
+		}
 	}
 	for _, name := range forbiddenParameters {
 		if _, present := t.header[name]; present {

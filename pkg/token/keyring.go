@@ -82,10 +82,10 @@ type flight struct {
 	done  chan struct{}
 }
 
-func newKeyRing(issuer string, source source, logger *slog.Logger, now func() time.Time) *keyRing {
+func newKeyRing(issuer string, source source, logger *slog.Logger, now func() time.Time) (*keyRing, error) {
 	absent, err := lru.New[string, time.Time](unknownEntries)
 	if err != nil {
-		panic(err) // only for a size that is not positive
+		return nil, err
 	}
 	return &keyRing{
 		issuer: issuer, source: source, logger: logger, now: now,
@@ -93,7 +93,7 @@ func newKeyRing(issuer string, source source, logger *slog.Logger, now func() ti
 		wake:   make(chan struct{}, 1),
 		wishes: rate.NewLimiter(rate.Every(unknownInterval), unknownBurst),
 		absent: absent,
-	}
+	}, nil
 }
 
 // run keeps the keys fresh until ctx ends.
@@ -218,7 +218,7 @@ func (r *keyRing) end(f *flight, next time.Duration, err error) time.Duration {
 
 // jitter spreads a time by a tenth either way, so that many servers do not ask at once.
 func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
+	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // G404: nobody gains by guessing it
 }
 
 // key finds the key for a token. Where its kid is known there is no lock and no waiting.

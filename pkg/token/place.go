@@ -169,7 +169,7 @@ func shared(places []*place, wanted *place, r *rule, m mistakes) []*place {
 func placesOf(r Rule, m mistakes) []*place {
 	var places []*place
 	if len(r.FromHeaders)+len(r.FromCookies)+len(r.FromParams) == 0 {
-		r.FromHeaders = []HeaderSource{defaultSource}
+		r.FromHeaders = []HeaderSource{{Name: "Authorization", Prefix: "Bearer "}}
 	}
 	for _, s := range r.FromHeaders {
 		name := strings.ToLower(s.Name)

@@ -40,8 +40,7 @@ func (r *rule) headers() iter.Seq2[string, string] {
 }
 
 var (
-	defaultSource = HeaderSource{Name: "Authorization", Prefix: "Bearer "}
-	defaultTypes  = []string{"jwt", "at+jwt", ""}
+	defaultTypes = []string{"jwt", "at+jwt", ""}
 	// notAccessTokens are the types of signed tokens that say something else than "may access":
 	// RFC 9449 section 4.2, OpenID Connect Back-Channel Logout section 2.4, RFC 8417 section 2.3.
 	notAccessTokens = []string{"dpop+jwt", "logout+jwt", "secevent+jwt"}
@@ -185,7 +184,10 @@ func isLoopback(host string) bool {
 
 // isHeaderName holds a name to the token of RFC 9110, section 5.6.2.
 func isHeaderName(name string) bool {
-	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
-		return r > 0x7e || !isBase64URL(byte(r)) && !strings.ContainsRune("!#$%&'*+.^`|~", r)
-	})
+	for i := range len(name) {
+		if c := name[i]; !isBase64URL(c) && strings.IndexByte("!#$%&'*+.^`|~", c) < 0 {
+			return false
+		}
+	}
+	return name != ""
 }

@@ -139,7 +139,11 @@ func (v *Verifier) ring(ctx context.Context, r Rule, rings map[ringKey]*keyRing,
 		return ring
 	}
 	field, src := v.source(r)
-	ring := newKeyRing(r.Issuer, src, logger, v.now)
+	ring, err := newKeyRing(r.Issuer, src, logger, v.now)
+	if err != nil {
+		m.add("issuer", "%w", err)
+		return nil
+	}
 	ring.timeout = cmp.Or(r.Timeout, attemptTimeout)
 	if field != "" {
 		if ring.refresh(ctx); ring.failure != nil {

@@ -41,6 +41,7 @@ type Issuer struct {
 
 	cfg    Config
 	server *http.Server
+	served chan error // what Serve returned
 
 	mu        sync.Mutex
 	keys      []*Key // all, in the order they were made
@@ -79,8 +80,8 @@ func New(cfg Config) (*Issuer, error) {
 		listener.Close()
 		return nil, err
 	}
-	i.server = &http.Server{Handler: i, ReadHeaderTimeout: 5 * time.Second}
-	go i.server.Serve(listener)
+	i.server, i.served = &http.Server{Handler: i, ReadHeaderTimeout: 5 * time.Second}, make(chan error, 1)
+	go func() { i.served <- i.server.Serve(listener) }()
 	return i, nil
 }
 
@@ -115,7 +116,12 @@ func (i *Issuer) Close() error {
 	if i.server == nil {
 		return nil
 	}
-	return i.server.Close()
+	err := i.server.Close()
+	if served := <-i.served; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	i.served <- http.ErrServerClosed // for who closes twice
+	return err
 }
 
 // Claims are those of a good token for an audience, valid for an hour.

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -69,7 +70,7 @@ func TestServing(t *testing.T) {
 	transport.TLSClientConfig.RootCAs = i.Roots
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
-	fetch := func(url, etag string) *http.Response {
+	fetch := func(url, etag string) (int, http.Header, []byte) {
 		t.Helper()
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 		if err != nil {
@@ -80,30 +81,35 @@ func TestServing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { response.Body.Close() })
-		return response
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, response.Header, body
 	}
 	var document struct {
 		Issuer string `json:"issuer"`
 		Keys   string `json:"jwks_uri"`
 	}
-	if err := json.NewDecoder(fetch(i.URL+"/.well-known/openid-configuration", "").Body).Decode(&document); err != nil {
+	_, _, body := fetch(i.URL+"/.well-known/openid-configuration", "")
+	if err := json.Unmarshal(body, &document); err != nil {
 		t.Fatal(err)
 	}
 	if document.Issuer != i.URL || document.Keys != i.KeysURL() {
 		t.Errorf("discovery says %+v", document)
 	}
-	first := fetch(document.Keys, "")
-	if got := first.Header.Get("Cache-Control"); got != "max-age=60" {
+	_, first, _ := fetch(document.Keys, "")
+	if got := first.Get("Cache-Control"); got != "max-age=60" {
 		t.Errorf("Cache-Control %q", got)
 	}
-	if got := fetch(document.Keys, first.Header.Get("ETag")).StatusCode; got != http.StatusNotModified {
+	if got, _, _ := fetch(document.Keys, first.Get("ETag")); got != http.StatusNotModified {
 		t.Errorf("status %d for an unchanged set", got)
 	}
 	if _, err := i.Rotate("EdDSA"); err != nil {
 		t.Fatal(err)
 	}
-	if got := fetch(document.Keys, first.Header.Get("ETag")).StatusCode; got != http.StatusOK {
+	if got, _, _ := fetch(document.Keys, first.Get("ETag")); got != http.StatusOK {
 		t.Errorf("status %d for a changed set", got)
 	}
 	if diff := cmp.Diff(tokentest.Fetches{Discovery: 1, Keys: 3}, i.Fetched()); diff != "" {

@@ -4,6 +4,7 @@ import (
 	"crypto/elliptic"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"maps"
 	mathrand "math/rand/v2"
 	"strings"
@@ -52,6 +53,12 @@ func (f *forge) fail(err error) {
 	if f.err == nil {
 		f.err = err
 	}
+}
+
+// misfit notes a key that is not of the kind that its user expects; it stands for a token.
+func (f *forge) misfit(id string) string {
+	f.fail(fmt.Errorf("key %q is of type %T", id, f.keysByID[id].Private))
+	return ".."
 }
 
 // key makes a key from a seed of its own; "" stands for ES256.

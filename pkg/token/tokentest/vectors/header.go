@@ -69,7 +69,11 @@ func resignedText(f *forge, key, alg, payload string) string {
 
 // symmetric signs with what is public as if it were a secret.
 func (f *forge) symmetric() []vector {
-	public := f.keysByID["rs256"].Private.Public().(*rsa.PublicKey)
+	public, ok := f.keysByID["rs256"].Private.Public().(*rsa.PublicKey)
+	if !ok {
+		f.misfit("rs256")
+		return nil
+	}
 	der, err := x509.MarshalPKIXPublicKey(public)
 	f.fail(err)
 	block := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})

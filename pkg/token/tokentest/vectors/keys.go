@@ -11,6 +11,7 @@ import (
 	"math/big"
 	mathrand "math/rand/v2"
 	"slices"
+	"strconv"
 
 	"github.com/sallyport/sallyport/pkg/authz"
 )
@@ -85,7 +86,10 @@ func (f *forge) ecdsa() []vector {
 // crossed signs with a key and the hash of an algorithm of another curve.
 func (f *forge) crossed(id, alg string, hash crypto.Hash) string {
 	h, p, _ := cut(f.oddly(id, alg, id))
-	private := f.keysByID[id].Private.(*ecdsa.PrivateKey)
+	private, ok := f.keysByID[id].Private.(*ecdsa.PrivateKey)
+	if !ok {
+		return f.misfit(id)
+	}
 	digest := hash.New()
 	digest.Write([]byte(h + "." + p))
 	der, err := private.Sign(nil, digest.Sum(nil), hash)
@@ -109,8 +113,12 @@ func (f *forge) pss() []vector {
 		h, p, _ := cut(f.sign("ps256", nil, nil))
 		digest := sha256.Sum256([]byte(h + "." + p))
 		var seed [32]byte
-		seed[0] = byte(length)
-		signature, err := rsa.SignPSS(mathrand.NewChaCha8(seed), f.keysByID["ps256"].Private.(*rsa.PrivateKey), crypto.SHA256,
+		copy(seed[:], strconv.Itoa(length))
+		private, ok := f.keysByID["ps256"].Private.(*rsa.PrivateKey)
+		if !ok {
+			return f.misfit("ps256")
+		}
+		signature, err := rsa.SignPSS(mathrand.NewChaCha8(seed), private, crypto.SHA256,
 			digest[:], &rsa.PSSOptions{SaltLength: length})
 		f.fail(err)
 		return h + "." + p + "." + encode(signature)

@@ -41,7 +41,7 @@ func main() {
 		log.Fatal(err)
 	}
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(*out, name), text, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(*out, name), text, 0o600); err != nil {
 			log.Fatal(err)
 		}
 	}
