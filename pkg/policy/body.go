@@ -98,7 +98,7 @@ func parseMultipart(body, boundary string) (ast.Value, error) {
 	reader := multipart.NewReader(strings.NewReader(body), boundary)
 	for {
 		part, err := reader.NextPart()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { //nolint:errorlint // NextPart wraps io.EOF where the form is cut short
 			break
 		}
 		if err != nil {

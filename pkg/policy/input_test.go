@@ -2,7 +2,6 @@ package policy_test
 
 import (
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,8 +12,6 @@ import (
 	"github.com/sallyport/sallyport/pkg/authz"
 	"github.com/sallyport/sallyport/pkg/policy"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // showInput makes of the input document an answer, so that it can be looked at.
 const showInput = `allow := {"allowed": true, "dynamic_metadata": {"input": input}}`
@@ -85,7 +82,7 @@ func TestInput(t *testing.T) {
 				t.Fatal(err)
 			}
 			golden := filepath.Join("testdata", "input", tt.name+".json")
-			if *update {
+			if os.Getenv("UPDATE_GOLDEN") != "" {
 				writeGolden(t, golden, got)
 			}
 			text, err := os.ReadFile(golden)

@@ -78,10 +78,10 @@ func readObject(decoder *json.Decoder) (ast.Value, error) {
 	seen := map[string]bool{}
 	for decoder.More() {
 		token, err := decoder.Token()
-		if err != nil {
-			return nil, err
+		name, ok := token.(string)
+		if err != nil || !ok {
+			return nil, refuse(authz.BodyMalformed, "read body: not JSON")
 		}
-		name := token.(string) // in valid JSON a member begins with nothing else
 		if seen[name] {
 			return nil, refuse(authz.BodyMalformed, "read body: a JSON member comes twice")
 		}

@@ -95,7 +95,10 @@ func (s *snapshot) open(ctx context.Context, data map[string]any) error {
 	if err != nil {
 		return fmt.Errorf("policy: read data: %w", err)
 	}
-	s.data = value.(ast.Object)
+	var ok bool
+	if s.data, ok = value.(ast.Object); !ok {
+		return errors.New("policy: read data: not an object")
+	}
 	s.store = inmem.NewFromASTObject(s.data)
 	if s.txn, err = s.store.NewTransaction(ctx); err != nil {
 		return fmt.Errorf("policy: open data: %w", err)

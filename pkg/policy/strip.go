@@ -55,7 +55,9 @@ func (s *snapshot) reachable() []*ast.Rule {
 		}
 		seen[rule] = true
 		for dependency := range s.compiler.Graph.Dependencies(rule) {
-			queue = append(queue, dependency.(*ast.Rule))
+			if rule, ok := dependency.(*ast.Rule); ok {
+				queue = append(queue, rule)
+			}
 		}
 		if rule.Else != nil {
 			queue = append(queue, rule.Else)
@@ -233,8 +235,9 @@ func (f *finder) readVar(rule *ast.Rule, name ast.Var, member ast.Ref) {
 // readCall reads what a function of the policy returns, and the operands of any other. Of
 // object.get the operand is read where it gets from.
 func (f *finder) readCall(rule *ast.Rule, call []*ast.Term, member ast.Ref) {
-	operator := call[0].Value.(ast.Ref)
+	operator, ok := call[0].Value.(ast.Ref)
 	switch {
+	case !ok:
 	case operator.HasPrefix(ast.DefaultRootRef):
 		f.readRef(rule, operator, member)
 	case operator.Equal(ast.ObjectGet.Ref()):
