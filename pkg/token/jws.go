@@ -161,10 +161,11 @@ func (t *jws) readKID() error {
 	return nil
 }
 
-// readType reads typ and cty. A content type of JWT announces a token inside the token (RFC 7519,
+// readType reads typ and cty, and holds those to their type that are passed over here and that
+// another reader of the token may trip over (RFC 7515, section 4.1; RFC 8555, section 6.5.2). A content type of JWT announces a token inside the token (RFC 7519,
 // section 5.2), which is never unwrapped.
 func (t *jws) readType() error {
-	for _, name := range []string{"typ", "cty"} {
+	for _, name := range []string{"typ", "cty", "x5t", "x5t#S256", "nonce", "url"} {
 		value, present := t.header[name]
 		if _, ok := value.(string); present && !ok {
 			return malformed("header: %s is no string", name)
