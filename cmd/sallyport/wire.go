@@ -68,6 +68,7 @@ func (l *line) build(ctx context.Context, cfg *config.Config, env environment) e
 		Checker: &authz.Checker{
 			Verifier: verifier, Decider: engine, Recorder: recorders,
 			FlagAmbiguousPaths: cfg.Request.AmbiguousPaths == config.FlagAmbiguousPaths,
+			Challenge:          authz.Challenge{Realm: cfg.JWT.Realm, ResourceMetadata: cfg.JWT.ResourceMetadata},
 		},
 		MaxBodyBytes: int(cfg.Request.MaxBodyBytes),
 		Timeout:      cfg.Request.Timeout,

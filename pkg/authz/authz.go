@@ -60,6 +60,9 @@ type Checker struct {
 	// which sees input.path_ambiguous. The zero value refuses it before any door.
 	FlagAmbiguousPaths bool
 
+	// Challenge is what refusals say of this service.
+	Challenge Challenge
+
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 }
@@ -70,15 +73,15 @@ func (c *Checker) Check(ctx context.Context, req *Request) Decision {
 	record.Err = guard(func() error { return c.bothDoors(ctx, &record) })
 	switch {
 	case record.Err != nil:
-		record.Decision = refuse(&record, record.Err)
+		record.Decision = refuse(&record, c.Challenge, record.Err)
 	case record.Decision.Allowed:
 		record.Decision = allow(&record)
 	default:
-		record.Decision = deny(&record)
+		record.Decision = deny(&record, c.Challenge)
 	}
 	record.Duration = c.now().Sub(record.Time)
 	if err := guard(func() error { c.Recorder.Record(ctx, &record); return nil }); err != nil {
-		return refuse(&record, err)
+		return refuse(&record, c.Challenge, err)
 	}
 	return record.Decision
 }

@@ -18,9 +18,13 @@ type Decision struct {
 	Response []Header // added to the upstream's response to the client
 
 	// Of a denial.
-	Status int // HTTP status; 0: 401 where no token was presented but could have been, else 403
+	// Status is the HTTP status; 0: 401 where no token was presented but could have been, and where
+	// StepUp is set, else 403.
+	Status int
 	Body   string
 	Denial []Header // headers of the denial
+	Scopes []string // that the token lacks (RFC 6750, section 3.1: insufficient_scope)
+	StepUp *StepUp  // the authentication to ask for; nil: none
 
 	Metadata map[string]any // for Envoy's dynamic metadata
 }
@@ -50,7 +54,7 @@ type Mutation struct {
 func allow(record *Record) Decision {
 	d := record.Decision
 	d.ID, d.Reason = record.ID, Allowed
-	d.Status, d.Body, d.Denial = 0, "", nil
+	d.Status, d.Body, d.Denial, d.Scopes, d.StepUp = 0, "", nil, nil, nil
 	d.Upstream = merge(record.Identity.Upstream, d.Upstream)
 	if http := record.Request.HTTP; http != nil {
 		d.Upstream.RemoveHeaders = append(d.Upstream.RemoveHeaders, aliases(http.Headers, d.Upstream)...)
@@ -104,28 +108,30 @@ func (m Mutation) touches(name string) bool {
 
 // deny completes the policy's denial. Without a status from the policy, a caller who could have
 // presented a token and did not is asked for one (401), and any other is turned away (403).
-func deny(record *Record) Decision {
+func deny(record *Record, challenge Challenge) Decision {
 	d := record.Decision
 	d.ID, d.Allowed = record.ID, false
 	if d.Reason == "" || d.Reason == Allowed {
 		d.Reason = PolicyDenied
 	}
 	d.Upstream, d.Response = Mutation{}, nil
+	authenticated := record.Identity.Authenticated()
 	if d.Status == 0 {
 		d.Status = d.Reason.status()
 	}
 	if d.Status == 0 {
 		d.Status = 403
-		if record.Request.HTTP != nil && len(record.Identity.Tokens) > 0 && !record.Identity.Authenticated() {
+		asked := len(record.Identity.Tokens) > 0 && !authenticated
+		if record.Request.HTTP != nil && (asked || d.StepUp != nil) {
 			d.Status = 401
 		}
 	}
-	d.Denial = challenged(d)
+	d.Denial = challenge.complete(d, authenticated)
 	return d
 }
 
 // refuse makes the denial of an error.
-func refuse(record *Record, err error) Decision {
+func refuse(record *Record, challenge Challenge, err error) Decision {
 	reason := ReasonOf(err)
 	refused := *record
 	refused.Decision = Decision{
@@ -134,20 +140,5 @@ func refuse(record *Record, err error) Decision {
 		Revision: record.Decision.Revision,
 		Body:     reason.text(),
 	}
-	return deny(&refused)
-}
-
-// challenged gives a denial the WWW-Authenticate header that RFC 9110, section 15.5.2, demands
-// of a 401 and RFC 6750, section 3, of every refused token, unless the policy wrote its own.
-func challenged(d Decision) []Header {
-	code := d.Reason.oauthError()
-	has := slices.ContainsFunc(d.Denial, func(h Header) bool { return h.Name == "www-authenticate" })
-	if has || (code == "" && d.Status != 401) {
-		return d.Denial
-	}
-	challenge := "Bearer"
-	if code != "" {
-		challenge += ` error="` + code + `", error_description="` + d.Reason.text() + `"`
-	}
-	return append(slices.Clone(d.Denial), Header{Name: "www-authenticate", Value: challenge})
+	return deny(&refused, challenge)
 }

@@ -9,41 +9,6 @@ import (
 	"github.com/sallyport/sallyport/pkg/authz"
 )
 
-func TestChallenge(t *testing.T) {
-	missing := slot(authz.TokenMissing)
-	for name, tc := range map[string]struct {
-		err  error
-		own  []authz.Header
-		want []authz.Header
-	}{
-		"no token": {want: []authz.Header{{Name: "www-authenticate", Value: "Bearer"}}},
-		"bad token": {
-			err: failure(authz.TokenSignature),
-			want: []authz.Header{{Name: "www-authenticate",
-				Value: `Bearer error="invalid_token", error_description="the token is invalid"`}},
-		},
-		"two credentials": {
-			err: failure(authz.TokenMultiple),
-			want: []authz.Header{{Name: "www-authenticate",
-				Value: `Bearer error="invalid_request", error_description="the request carries more than one credential"`}},
-		},
-		"the policy's own": {
-			own:  []authz.Header{{Name: "www-authenticate", Value: `Basic realm="x"`}},
-			want: []authz.Header{{Name: "www-authenticate", Value: `Basic realm="x"`}},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var recorded records
-			checker := authz.Checker{
-				Verifier: identified(missing, tc.err), Decider: decided(authz.Decision{Denial: tc.own}, nil), Recorder: &recorded,
-			}
-			if diff := cmp.Diff(tc.want, checker.Check(context.Background(), get("/", nil)).Denial); diff != "" {
-				t.Errorf("headers of the denial (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
 // Every header that a decision can set is overwritten or removed on an allow (rule 5).
 func TestUpstream(t *testing.T) {
 	header := func(name, value string) authz.Header { return authz.Header{Name: name, Value: value} }

@@ -25,6 +25,8 @@ type answer struct {
 	body     string
 	metadata map[string]any
 	reason   string
+	scopes   []string
+	stepUp   *authz.StepUp
 }
 
 // readAnswer reads a boolean, or an object with "allowed" and any of the other keys.
@@ -74,6 +76,10 @@ func (a *answer) read(key, value *ast.Term) (err error) {
 		a.metadata, err = object(v)
 	case "reason":
 		a.reason, err = text(v)
+	case "scopes":
+		a.scopes, err = words(v)
+	case "acr_values", "max_age":
+		err = a.readStepUp(string(name), v)
 	default:
 		return invalid("unknown key %s", quote(string(name)))
 	}
@@ -95,7 +101,7 @@ func decision(a answer) authz.Decision {
 		return d
 	}
 	d.Reason = authz.PolicyDenied
-	d.Body = a.body
+	d.Body, d.Scopes, d.StepUp = a.body, a.scopes, a.stepUp
 	d.Denial = separate(a.headers)
 	if a.status != nil {
 		d.Status = status(*a.status, d.Denial)

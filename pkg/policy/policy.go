@@ -11,6 +11,14 @@
 //  5. The answer is read strictly (answer.go): a boolean, or an object of known keys and types.
 //     Everything else denies.
 //
+// # Asking for more
+//
+// A denial can say what would help, beside the keys of opa-envoy-plugin. "scopes" lists the scopes
+// that the token lacks: the caller gets a 403 with insufficient_scope (RFC 6750, section 3.1).
+// "acr_values" and "max_age" (seconds) ask for a stronger or fresher authentication: a 401 with
+// insufficient_user_authentication (RFC 9470). Without a valid token the challenge is the plain one.
+// The policy's own http_status, and its own www-authenticate among headers, come first.
+//
 // # Headers that a client cannot bring
 //
 // An allow removes from the request every header that the policy can set and did not set this

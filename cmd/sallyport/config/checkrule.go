@@ -20,6 +20,12 @@ func (c *checker) jwt(j *JWT) {
 	if j.Leeway < 0 || j.Leeway > maxLeeway {
 		c.fault("jwt.leeway", "must be from 0s to 5m")
 	}
+	if c.has("jwt.realm") && !formats["realm"].is(j.Realm) {
+		c.fault("jwt.realm", "must be printable ASCII")
+	}
+	if c.has("jwt.resourceMetadata") && !isResourceMetadata(j.ResourceMetadata) {
+		c.fault("jwt.resourceMetadata", "must be an https URL; plain http needs a loopback host")
+	}
 	rules := ruleChecker{checker: c, names: map[string]string{}, places: map[string]string{}, headers: map[string]string{}}
 	for i := range j.Rules {
 		path := index("jwt.rules", i)
@@ -31,6 +37,12 @@ func (c *checker) jwt(j *JWT) {
 		}
 		rules.rule(&j.Rules[i], path)
 	}
+}
+
+// isResourceMetadata tells whether clients could fetch metadata from the address (RFC 9728, section 3).
+func isResourceMetadata(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && formats["url"].is(address) && (u.Scheme == "https" || isLoopback(u.Hostname()))
 }
 
 // A ruleChecker remembers what may be in one rule only, and which rule that is.

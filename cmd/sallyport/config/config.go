@@ -107,6 +107,13 @@ type JWT struct {
 	// Leeway is allowed between the issuers' clocks and ours, from 0s to 5m.
 	Leeway time.Duration `yaml:"leeway" empty:"ok" source:"RFC 7519, section 4.1.4"`
 
+	// Realm is named in the WWW-Authenticate header of a refusal.
+	Realm string `yaml:"realm" format:"realm" source:"RFC 9110, section 11.5"`
+
+	// ResourceMetadata is the URL of this service's metadata, named in the WWW-Authenticate header of a
+	// refusal; by it a client finds the issuer to ask for a token.
+	ResourceMetadata string `yaml:"resourceMetadata" format:"url" source:"RFC 9728, section 5.1"`
+
 	// Rules are the tokens that a request may carry.
 	Rules []Rule `yaml:"rules" empty:"ok" source:"Istio, jwtRules"`
 }

@@ -28,6 +28,10 @@ func TestParseRules(t *testing.T) {
 			"1:76: jwt.rules[0].fromHeaders: must not be empty",
 			"1:94: jwt.rules[0].fromCookies[0]: must not be empty",
 			"1:112: jwt.rules[0].fromParams[0]: must not be empty"}},
+		{"a realm that is no header's", "jwt: {realm: \"a\\nb\"}\n", []string{
+			"1:14: jwt.realm: must be printable ASCII"}},
+		{"metadata over plain HTTP", "jwt: {resourceMetadata: 'http://orders.example.com/'}\n", []string{
+			"1:25: jwt.resourceMetadata: must be an https URL; plain http needs a loopback host"}},
 		{"a name that is none", rule1 + " - {name: Users, issuer: 'https://b', audiences: [x]}\n", []string{
 			"4:11: jwt.rules[1].name: must be a small letter and then letters, digits, _ or -, 64 at most"}},
 		{"a name twice", rule1 + " - {name: users, issuer: 'https://b', audiences: [x]}\n", []string{
