@@ -3,7 +3,9 @@
 //  1. New reads the sources (source.go): Rego, data files, bundle archives, the data of the
 //     configuration; without any, the shipped policies.
 //  2. They become one immutable snapshot (snapshot.go): compiled modules, data, the query of the
-//     entrypoint, a revision. A check works on one snapshot from beginning to end.
+//     entrypoint, a revision. A check works on one snapshot from beginning to end. Rules that
+//     depend on data alone are evaluated now, once (constant.go), so a policy that prepares its
+//     data in rules of their own, as the shipped one does, pays for that at load and not per check.
 //  3. Decide makes the input document (input.go, body.go). It is the document of
 //     opa-envoy-plugin, name by name, and what Sallyport adds to it.
 //  4. The query is evaluated, with builtin errors strict and the caller's deadline; what goes
@@ -106,6 +108,9 @@ func (e *Engine) load(ctx context.Context) error {
 		return err
 	}
 	e.current.Store(s)
+	if s.constants.timedOut {
+		e.config.Logger.WarnContext(ctx, "rules that depend on data alone take long, and are evaluated by each check", "limit", constantBudget)
+	}
 	e.config.Logger.InfoContext(ctx, "policy loaded", "revision", s.revision, "modules", len(s.compiler.Modules))
 	return nil
 }

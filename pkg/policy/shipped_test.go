@@ -81,7 +81,26 @@ func TestShippedPoliciesWithoutData(t *testing.T) {
 	}
 }
 
+// tenRoutes are as an operator may have them: two that the path of the benchmark has, eight that it
+// does not have.
+func tenRoutes(b *testing.B) *policy.Engine {
+	routes := []any{
+		map[string]any{"path": "/orders/**", "methods": []string{"GET"}, "tokens": []string{"users"}, "scopes": []string{"orders:read"}},
+		map[string]any{"path": "/orders/*/items/**", "methods": []string{"POST"}, "tokens": []string{"users"}, "roles": []string{"clerk"}},
+		map[string]any{"path": "/healthz", "public": true},
+	}
+	for _, name := range []string{"users", "carts", "stock", "mail", "bills", "search", "admin"} {
+		routes = append(routes, map[string]any{"path": "/" + name + "/{sub}/**", "tokens": []string{"users"}, "roles": []string{name}})
+	}
+	e, err := policy.New(b.Context(), policy.Config{Default: policies.FS, Data: map[string]any{"routes": routes}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return e
+}
+
 func BenchmarkDecide(b *testing.B) {
+	ten := tenRoutes(b)
 	benchmarks := []struct {
 		name string
 		e    *policy.Engine
@@ -91,6 +110,9 @@ func BenchmarkDecide(b *testing.B) {
 		{"shipped public", shipped(b), "/public/a.css"},
 		{"shipped role", shipped(b), "/orders/1"},
 		{"shipped denied", shipped(b), "/nowhere"},
+		{"ten routes scope", ten, "/orders/1"},
+		{"ten routes public", ten, "/healthz"},
+		{"ten routes lacks", ten, "/carts/ann"},
 	}
 	for _, bb := range benchmarks {
 		b.Run(bb.name, func(b *testing.B) {

@@ -10,16 +10,11 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
-	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/sallyport/sallyport/pkg/authz"
 )
-
-// answerVar is the variable of the query that the answer is bound to.
-const answerVar = ast.Var("answer")
 
 // A snapshot is one policy with its data, compiled and ready. It never changes.
 //
@@ -29,12 +24,12 @@ type snapshot struct {
 	revision   string
 	entrypoint ast.Ref
 
-	compiler *ast.Compiler
-	query    ast.Body
-	queries  ast.QueryCompiler
-	data     ast.Object
-	store    storage.Store
-	txn      storage.Transaction
+	compiler  *ast.Compiler
+	query     query
+	constants constants
+	data      ast.Object
+	store     storage.Store
+	txn       storage.Transaction
 
 	strip []string // the request headers that the policy can set, sorted
 }
@@ -56,6 +51,7 @@ func newSnapshot(ctx context.Context, config Config) (*snapshot, error) {
 	if err := s.compile(ctx, src.modules, capabilities); err != nil {
 		return nil, err
 	}
+	s.computeConstants(ctx)
 	s.strip, err = s.outputHeaders(config.OutputHeaders)
 	return s, err
 }
@@ -120,13 +116,9 @@ func (s *snapshot) compile(ctx context.Context, modules map[string]*ast.Module, 
 	if !s.exists(ctx) {
 		return fmt.Errorf("policy: the entrypoint %v is no rule of the policy", s.entrypoint)
 	}
-	s.queries = s.compiler.QueryCompiler()
-	query, err := s.queries.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(s.entrypoint), ast.NewTerm(answerVar))))
-	if err != nil {
-		return fmt.Errorf("policy: compile the entrypoint: %w", err)
-	}
-	s.query = query
-	return nil
+	var err error
+	s.query, err = s.newQuery(s.entrypoint)
+	return err
 }
 
 // exists tells whether the entrypoint is a rule, a package or a document.
@@ -160,48 +152,16 @@ func (s *snapshot) decide(ctx context.Context, now time.Time, req *authz.Request
 	if err != nil {
 		return authz.Decision{}, err
 	}
-	answer, err := s.evaluate(ctx, now, input)
+	answer, err := s.evaluate(ctx, s.query, now, input)
 	if err != nil {
 		return authz.Decision{}, err
 	}
-	decision, err := readAnswer(answer)
+	if answer == nil {
+		return authz.Decision{}, refuse(authz.PolicyUndefined, "evaluate: %v has no answer", s.entrypoint)
+	}
+	decision, err := readAnswer(answer.Value)
 	if err == nil && decision.Allowed {
 		decision.Upstream.RemoveHeaders = s.removals(decision.Upstream)
 	}
 	return decision, err
-}
-
-// evaluate asks the entrypoint. Query is used rather than the rego package, which starts a
-// goroutine for each evaluation and turns the answer into JSON values.
-func (s *snapshot) evaluate(ctx context.Context, now time.Time, input ast.Value) (ast.Value, error) {
-	if ctx.Err() != nil {
-		return nil, s.tooLate(ctx)
-	}
-	cancel := topdown.NewCancel()
-	defer context.AfterFunc(ctx, cancel.Cancel)()
-
-	var answer ast.Value
-	err := topdown.NewQuery(s.query).
-		WithQueryCompiler(s.queries).
-		WithCompiler(s.compiler).
-		WithStore(s.store).
-		WithTransaction(s.txn).
-		WithInput(ast.NewTerm(input)).
-		WithTime(now).
-		WithCancel(cancel).
-		WithMetrics(metrics.NoOp()).
-		WithStrictBuiltinErrors(true).
-		Iter(ctx, func(result topdown.QueryResult) error {
-			answer = result[answerVar].Value
-			return nil
-		})
-	switch {
-	case ctx.Err() != nil:
-		return nil, s.tooLate(ctx)
-	case err != nil:
-		return nil, s.failure(err)
-	case answer == nil:
-		return nil, refuse(authz.PolicyUndefined, "evaluate: %v has no answer", s.entrypoint)
-	}
-	return answer, nil
 }

@@ -17,23 +17,23 @@ faults[i] contains sprintf("unknown key %s", [key]) if {
 faults[i] contains sprintf("%s is not a list of strings", [key]) if {
 	some i, rule in rules
 	some key in (object.keys(rule) & _list_keys)
-	not _list(rule, key)
+	not lists[i][key]
 }
 
 faults[i] contains sprintf("%s is not an object with members", [key]) if {
 	some i, rule in rules
 	some key in (object.keys(rule) & {"claims", "body"})
-	not _members(rule, key)
+	not objects[i][key]
 }
 
 faults[i] contains "path is not a pattern that starts with /" if {
-	some i, rule in rules
-	not _path_well_formed(rule)
+	some i, _ in rules
+	not _path_well_formed(i)
 }
 
 faults[i] contains "principals has a pattern with a wildcard that is no whole segment, or with a claim" if {
-	some i, rule in rules
-	some principal in _list(rule, "principals")
+	some i, keys in lists
+	some principal in keys.principals
 	not pattern.principal_well_formed(principal)
 }
 
@@ -51,40 +51,45 @@ faults[i] contains sprintf("public stands beside %s", [key]) if {
 faults[i] contains "public stands beside a claim in the path" if {
 	some i, rule in rules
 	"public" in object.keys(rule)
-	count(_path_claims(rule)) > 0
+	count(path_claims[i]) > 0
 }
 
 faults[i] contains "it does not say who: public, tokens, scopes, roles, claims or principals" if {
 	some i, rule in rules
 	count(object.keys(rule) & _who_keys) == 0
-	count(_path_claims(rule)) == 0
+	count(path_claims[i]) == 0
 }
 
-faults[i] contains "tokens does not say whose claims" if {
+faults[i] contains _unclear if {
 	some i, rule in rules
-	_needs_claims(rule)
-	not _slot(rule)
+	_needs_claims(i)
+	"tokens" in object.keys(rule)
+	not lists[i].tokens
 }
 
 faults[i] contains sprintf("body %s has no bounds but min, max and in", [field]) if {
-	some i, rule in rules
-	some field, bounds in _members(rule, "body")
+	some i, keys in objects
+	some field, bounds in keys.body
 	not _bounds_well_formed(bounds)
 }
+
+# METADATA
+# description: a text for every rule with a mistake
+mistakes := ["data.routes is not a list"] if {
+	not is_array(data.routes)
+} else := [_mistake(i, texts) | some i, texts in faults]
+
+_mistake(i, texts) := sprintf("routes[%d] is invalid: %s", [i, concat(", ", texts)])
+
+_unclear := "tokens does not say whose claims"
 
 _known_keys := _who_keys | {"path", "methods", "body"}
 
 _list_keys := {"methods", "tokens", "scopes", "roles", "principals"}
 
-_claim_keys := {"scopes", "roles", "claims"}
+_who_keys := {"public", "tokens", "scopes", "roles", "claims", "principals"}
 
-_who_keys := _claim_keys | {"public", "tokens", "principals"}
-
-_needs_claims(rule) if count(object.keys(rule) & _claim_keys) > 0
-
-_needs_claims(rule) if count(_path_claims(rule)) > 0
-
-_path_well_formed(rule) if pattern.well_formed(_parts(rule.path))
+_path_well_formed(i) if pattern.well_formed(segments[i])
 
 _bounds_well_formed(bounds) if {
 	is_object(bounds)

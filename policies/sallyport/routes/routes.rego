@@ -13,62 +13,51 @@ import data.sallyport.pattern
 # description: the rules that admit the request, by their place in the list
 admitting contains i if {
 	some i in matching
-	count(required[i]) > 0
-	count(required[i] - met[i]) == 0
 	not faults[i]
-}
-
-# METADATA
-# description: the rules that are objects; nothing else can admit
-rules[i] := rule if {
-	is_array(data.routes)
-	some i, rule in data.routes
-	is_object(rule)
+	count(required[i]) > 0
+	every key in required[i] {
+		_holds(key, i)
+	}
 }
 
 # METADATA
 # description: the rules whose path and method are those of the request
 matching contains i if {
 	some i in on_path
-	_takes_method(rules[i])
+	_takes_method(i)
 }
 
 # METADATA
 # description: the rules whose path is that of the request
+on_path contains i if some i in exact[input.parsed_path]
+
 on_path contains i if {
-	some i, rule in rules
-	pattern.matches(_parts(rule.path), input.parsed_path)
+	some length in below_lengths
+	some i in below[array.slice(input.parsed_path, 0, length)]
+}
+
+on_path contains i if {
+	some length in like_lengths
+	some i in like[array.slice(input.parsed_path, 0, length)]
+	pattern.matches(segments[i], input.parsed_path)
 }
 
 # METADATA
-# description: the conditions that a rule states, by their key, and `path` where that names claims
-required[i] contains key if {
-	some i in matching
-	some key in (object.keys(rules[i]) - {"path", "methods"})
-}
-
-required[i] contains "path" if {
-	some i in matching
-	count(_path_claims(rules[i])) > 0
-}
-
-# METADATA
-# description: the conditions of a rule that hold
-met[i] := {key |
-	some key in required[i]
-	_holds(key, rules[i])
-} if {
-	some i in matching
-}
-
-# METADATA
-# description: what a rule lacks to admit the request, as text
-lacks[i] contains text if {
+# description: what a rule lacks to admit the request, as text by condition
+lacks[i][key] := text if {
 	some i in matching
 	not faults[i]
-	some key in (required[i] - met[i])
-	text := _describe(key, rules[i])
+	not i in unclear
+	some key in required[i]
+	not _holds(key, i)
+	text := _describe(key, i)
 }
+
+# METADATA
+# description: the rules of which it is not known whose claims they are about
+default unclear := set()
+
+unclear := unnamed if not _only_slot
 
 # METADATA
 # description: the rule that admits, or the nearest one and what it lacks, and every rule with a mistake
@@ -78,83 +67,59 @@ reason := sprintf("routes[%d] %s", [i, rules[i].path]) if {
 
 default _nearest := "no route has the path"
 
-_nearest := sprintf("routes[%d] %s: lacks %s", [i, rules[i].path, concat(", ", lacks[i])]) if {
-	i := min({[count(texts), i] | some i, texts in lacks})[1]
+_nearest := sprintf("routes[%d] %s: lacks %s", [i, rules[i].path, concat(", ", {text | some text in lacks[i]})]) if {
+	i := nearest
 } else := sprintf("routes[%d] %s: does not take the method", [i, rules[i].path]) if {
 	i := min(on_path - matching)
 }
 
-_mistakes := ["data.routes is not a list"] if {
-	not is_array(data.routes)
-} else := [sprintf("routes[%d] is invalid: %s", [i, concat(", ", texts)]) | some i, texts in faults]
+# METADATA
+# description: the rule that lacks least to admit the request
+nearest := min({[count(keys), i] | some i, keys in lacks})[1]
 
-# The conditions. Each asks for the type of its value first: `every` holds of what has no members.
+_mistakes := mistakes if {
+	count(unclear) == 0
+} else := [_mistake(i, texts) |
+	some i in (object.keys(faults) | unclear)
+	texts := object.get(faults, i, set()) | {_unclear | i in unclear}
+]
 
-_takes_method(rule) if not "methods" in object.keys(rule)
+# The conditions.
 
-_takes_method(rule) if input.attributes.request.http.method in _list(rule, "methods")
+_takes_method(i) if not "methods" in object.keys(rules[i])
 
-_holds("public", rule) if rule.public == true
+_takes_method(i) if input.attributes.request.http.method in sets[i].methods
 
-_holds("tokens", rule) if {
-	every slot in _list(rule, "tokens") {
-		_valid(slot)
-	}
-}
+_holds("public", i) if rules[i].public == true
 
-_holds("scopes", rule) if {
-	granted := _scopes(_claims(rule))
-	every scope in _list(rule, "scopes") {
-		scope in granted
-	}
-}
+_holds("tokens", i) if count(sets[i].tokens - _valid_slots) == 0
 
-_holds("roles", rule) if {
-	some role in _list(rule, "roles")
-	role in _roles(_claims(rule))
-}
+_holds("scopes", i) if count(sets[i].scopes - _scopes(_claims(i))) == 0
 
-_holds("claims", rule) if {
-	claims := _claims(rule)
-	every name, wanted in _members(rule, "claims") {
+_holds("roles", i) if count(sets[i].roles & _roles(_claims(i))) > 0
+
+_holds("claims", i) if {
+	claims := _claims(i)
+	every name, wanted in objects[i].claims {
 		_agree(claims[name], wanted)
 	}
 }
 
-_holds("principals", rule) if {
-	pattern.covers_principal(rule.principals, input.source.principal)
-}
+_holds("principals", i) if pattern.covers_principal(lists[i].principals, input.source.principal)
 
-_holds("body", rule) if {
+_holds("body", i) if {
 	input.truncated_body == false
-	every field, bounds in _members(rule, "body") {
+	every field, bounds in objects[i].body {
 		_bounds_well_formed(bounds)
 		_within(input.parsed_body[field], bounds)
 	}
 }
 
-_holds("path", rule) if {
-	claims := _claims(rule)
-	every i, name in _path_claims(rule) {
-		_written(claims[name]) == input.parsed_path[i]
+_holds("path", i) if {
+	claims := _claims(i)
+	every place, name in path_claims[i] {
+		_written(claims[name]) == input.parsed_path[place]
 	}
-}
-
-# A list of strings, none of them empty.
-_list(rule, key) := value if {
-	value := rule[key]
-	is_array(value)
-	count(value) > 0
-	every item in value {
-		is_string(item)
-		item != ""
-	}
-}
-
-_members(rule, key) := value if {
-	value := rule[key]
-	is_object(value)
-	count(value) > 0
 }
 
 # A claim agrees with the value that is wanted, or with one of them. So does a claim that is a list
@@ -194,18 +159,22 @@ _bounded("in", value, bound) if value in bound
 
 # The tokens.
 
-_valid(slot) if input.tokens[slot].status == "valid"
-
-# The claims that a rule is about are those of the first token it names, or of the only one there is.
-_claims(rule) := input.tokens[slot].claims if {
-	slot := _slot(rule)
-	_valid(slot)
+_valid_slots contains slot if {
+	some slot, token in input.tokens
+	token.status == "valid"
 }
 
-_slot(rule) := _list(rule, "tokens")[0]
+# The claims that a rule is about are those of the first token it names, or of the only one there is.
+_claims(i) := input.tokens[slot].claims if {
+	slot := _slot(i)
+	slot in _valid_slots
+}
 
-_slot(rule) := slot if {
-	not "tokens" in object.keys(rule)
+_slot(i) := lists[i].tokens[0]
+
+_slot(i) := _only_slot if i in unnamed
+
+_only_slot := slot if {
 	count(input.tokens) == 1
 	some slot in object.keys(input.tokens)
 }
@@ -226,39 +195,28 @@ _roles(claims) := {role |
 	some role in _items(object.get(claims, place, []))
 }
 
-# The claims that the path names, by the place of their segment.
-_path_claims(rule) := {i: name |
-	some i, part in _parts(rule.path)
-	name := pattern.claim(part)
-}
-
-_parts(path) := split(substring(path, 1, -1), "/") if {
-	is_string(path)
-	startswith(path, "/")
-}
-
 # What is said of a condition that does not hold.
 
-_describe("tokens", rule) := sprintf("token %s", [concat(" and ", [slot |
-	some slot in rule.tokens
-	not _valid(slot)
+_describe("tokens", i) := sprintf("token %s", [concat(" and ", [slot |
+	some slot in lists[i].tokens
+	not slot in _valid_slots
 ])])
 
-_describe("scopes", rule) := sprintf("scope %s", [concat(" and ", [scope |
-	some scope in rule.scopes
-	not scope in _granted(rule)
+_describe("scopes", i) := sprintf("scope %s", [concat(" and ", [scope |
+	some scope in lists[i].scopes
+	not scope in _granted(i)
 ])])
 
-_describe("roles", rule) := sprintf("role %s", [concat(" or ", rule.roles)])
+_describe("roles", i) := sprintf("role %s", [concat(" or ", lists[i].roles)])
 
-_describe("claims", rule) := sprintf("claim %s", [concat(" and ", object.keys(rule.claims))])
+_describe("claims", i) := sprintf("claim %s", [concat(" and ", object.keys(objects[i].claims))])
 
-_describe("principals", rule) := sprintf("principal %s", [concat(" or ", rule.principals)])
+_describe("principals", i) := sprintf("principal %s", [concat(" or ", lists[i].principals)])
 
-_describe("body", rule) := sprintf("body %s", [concat(" and ", object.keys(rule.body))])
+_describe("body", i) := sprintf("body %s", [concat(" and ", object.keys(objects[i].body))])
 
-_describe("path", rule) := sprintf("claim %s of the path", [concat(" and ", [name | some name in _path_claims(rule)])])
+_describe("path", i) := sprintf("claim %s of the path", [concat(" and ", [name | some name in path_claims[i]])])
 
 default _granted(_) := set()
 
-_granted(rule) := _scopes(_claims(rule))
+_granted(i) := _scopes(_claims(i))
