@@ -39,9 +39,11 @@ import data.sallyport.routes
 
 # METADATA
 # title: The decision
-# description: allowed or not, and why, for the operator's record
+# description: |
+#   Allowed or not, and why, for the operator's record. A caller who lacks nothing but scopes is told
+#   which (RFC 6750, insufficient_scope).
 # entrypoint: true
-allow := {"allowed": allowed, "reason": reason}
+allow := {"allowed": allowed, "reason": reason, "scopes": scopes}
 
 default allowed := false
 
@@ -64,5 +66,13 @@ reason := routes.reason if {
 }
 
 reason := network.reason if not _is_http
+
+default scopes := set()
+
+scopes := routes.lacking_scopes if {
+	not allowed
+	_is_http
+	input.path_ambiguous == false
+}
 
 _is_http if input.attributes.request.http

@@ -77,6 +77,15 @@ _nearest := sprintf("routes[%d] %s: lacks %s", [i, rules[i].path, concat(", ", {
 # description: the rule that lacks least to admit the request
 nearest := min({[count(keys), i] | some i, keys in lacks})[1]
 
+# METADATA
+# description: the scopes that the token lacks, where the nearest rule lacks nothing else
+default lacking_scopes := set()
+
+lacking_scopes := sets[i].scopes - _scopes(_claims(i)) if {
+	i := nearest
+	object.keys(lacks[i]) == {"scopes"}
+}
+
 _mistakes := mistakes if {
 	count(unclear) == 0
 } else := [_mistake(i, texts) |
