@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +27,7 @@ const answerVar = ast.Var("answer")
 type snapshot struct {
 	revision   string
 	entrypoint ast.Ref
+	limits     limits
 
 	compiler *ast.Compiler
 	query    ast.Body
@@ -37,27 +37,6 @@ type snapshot struct {
 	txn      storage.Transaction
 
 	strip []string // the request headers that the policy can set, sorted
-}
-
-func newSnapshot(ctx context.Context, config Config) (*snapshot, error) {
-	entrypoint, err := parseEntrypoint(config.Entrypoint)
-	if err != nil {
-		return nil, err
-	}
-	capabilities := offline()
-	src, err := readSource(config, capabilities)
-	if err != nil {
-		return nil, err
-	}
-	s := &snapshot{revision: src.revision(), entrypoint: entrypoint}
-	if err := s.open(ctx, src.data); err != nil {
-		return nil, err
-	}
-	if err := s.compile(ctx, src.modules, capabilities); err != nil {
-		return nil, err
-	}
-	s.strip, err = s.outputHeaders(config.OutputHeaders)
-	return s, err
 }
 
 // parseEntrypoint makes a reference of a path. Numbers index arrays, as in opa-envoy-plugin.
@@ -74,20 +53,6 @@ func parseEntrypoint(name string) (ast.Ref, error) {
 		ref = append(ref, ast.StringTerm(segment))
 	}
 	return ref, nil
-}
-
-// offline are OPA's capabilities without the builtins that use the network: a check must not
-// wait for another server, nor a policy send anything out. The JSON schemas of json.match_schema
-// are not fetched either.
-func offline() *ast.Capabilities {
-	c := ast.CapabilitiesForThisVersion()
-	c.Builtins = slices.DeleteFunc(c.Builtins, func(b *ast.Builtin) bool { return usesNetwork(b.Name) })
-	c.AllowNet = []string{}
-	return c
-}
-
-func usesNetwork(builtin string) bool {
-	return builtin == ast.HTTPSend.Name || builtin == ast.NetLookupIPAddr.Name
 }
 
 func (s *snapshot) open(ctx context.Context, data map[string]any) error {
@@ -117,9 +82,11 @@ func (s *snapshot) compile(ctx context.Context, modules map[string]*ast.Module, 
 	if s.compiler.Compile(modules); s.compiler.Failed() {
 		return compileError(s.compiler.Errors)
 	}
-	if !s.exists(ctx) {
-		return fmt.Errorf("policy: the entrypoint %v is no rule of the policy", s.entrypoint)
-	}
+	return nil
+}
+
+// prepare compiles the query of the entrypoint.
+func (s *snapshot) prepare() error {
 	s.queries = s.compiler.QueryCompiler()
 	query, err := s.queries.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(s.entrypoint), ast.NewTerm(answerVar))))
 	if err != nil {
@@ -129,26 +96,13 @@ func (s *snapshot) compile(ctx context.Context, modules map[string]*ast.Module, 
 	return nil
 }
 
-// exists tells whether the entrypoint is a rule, a package or a document.
-func (s *snapshot) exists(ctx context.Context) bool {
-	if len(s.compiler.GetRules(s.entrypoint)) > 0 {
-		return true
-	}
-	at, err := storage.NewPathForRef(s.entrypoint)
-	if err != nil {
-		return false
-	}
-	_, err = s.store.Read(ctx, s.txn, at)
-	return err == nil
-}
-
 // compileError lists what is wrong in the policy, a line for each.
 func compileError(errs ast.Errors) error {
 	lines := make([]error, len(errs))
 	for i, err := range errs {
 		lines[i] = err
 		if name, ok := strings.CutPrefix(err.Message, "undefined function "); ok && usesNetwork(name) {
-			lines[i] = fmt.Errorf("%v: %s uses the network, which policies must not", err.Location, name)
+			lines[i] = fmt.Errorf("%v: %s uses the network, which policies must not without capabilities.allowNet", err.Location, name)
 		}
 	}
 	return fmt.Errorf("policy: compile: %w", errors.Join(lines...))
@@ -177,8 +131,8 @@ func (s *snapshot) evaluate(ctx context.Context, now time.Time, input ast.Value)
 	if ctx.Err() != nil {
 		return nil, s.tooLate(ctx)
 	}
-	cancel := topdown.NewCancel()
-	defer context.AfterFunc(ctx, cancel.Cancel)()
+	meter := &meter{left: s.limits.maxSteps}
+	defer context.AfterFunc(ctx, meter.Cancel)()
 
 	var answer ast.Value
 	err := topdown.NewQuery(s.query).
@@ -188,7 +142,9 @@ func (s *snapshot) evaluate(ctx context.Context, now time.Time, input ast.Value)
 		WithTransaction(s.txn).
 		WithInput(ast.NewTerm(input)).
 		WithTime(now).
-		WithCancel(cancel).
+		WithCancel(meter).
+		WithInterQueryBuiltinCache(s.limits.sends).
+		WithInterQueryBuiltinValueCache(s.limits.values).
 		WithMetrics(metrics.NoOp()).
 		WithStrictBuiltinErrors(true).
 		Iter(ctx, func(result topdown.QueryResult) error {
@@ -198,6 +154,8 @@ func (s *snapshot) evaluate(ctx context.Context, now time.Time, input ast.Value)
 	switch {
 	case ctx.Err() != nil:
 		return nil, s.tooLate(ctx)
+	case meter.spent():
+		return nil, refuse(authz.PolicyError, "evaluate: %v took more than %d steps", s.entrypoint, s.limits.maxSteps)
 	case err != nil:
 		return nil, s.failure(err)
 	case answer == nil:
