@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
+	"github.com/sallyport/sallyport/pkg/policy"
 )
 
 func newValidate() *cobra.Command {
@@ -74,8 +75,8 @@ func check(ctx context.Context, file string) error {
 	} else if err := verifier.Close(); err != nil {
 		return err
 	}
-	if _, err := newEngine(ctx, cfg, logger); err != nil {
-		mistakes = append(mistakes, cfg.At("policy", err))
+	if err := policy.Validate(ctx, policyConfig(cfg, logger)); err != nil {
+		mistakes = append(mistakes, policyMistake(cfg, err))
 	}
 	if len(mistakes) > 0 {
 		return mistakes

@@ -56,10 +56,11 @@ func (l *line) build(ctx context.Context, cfg *config.Config, env environment) e
 		return err
 	}
 	l.closers = append(l.closers, func(context.Context) error { return verifier.Close() })
-	engine, err := newEngine(ctx, cfg, env.logger)
+	engine, err := policy.New(ctx, policyConfig(cfg, env.logger))
 	if err != nil {
-		return err
+		return placed(cfg, err)
 	}
+	l.closers = append(l.closers, func(context.Context) error { return engine.Close() })
 	recorders, options, err := l.watch(ctx, cfg, env)
 	if err != nil {
 		return err
@@ -81,7 +82,7 @@ func (l *line) build(ctx context.Context, cfg *config.Config, env environment) e
 		Register: service.Register,
 		Services: []string{envoy.ServiceName},
 		Options:  append(service.Options(), options...),
-		Ready:    verifier.Ready,
+		Ready:    func() error { return errors.Join(engine.Ready(), verifier.Ready()) },
 	})
 	return err
 }
@@ -171,11 +172,34 @@ func tokenRule(r config.Rule) token.Rule {
 	return out
 }
 
-func newEngine(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*policy.Engine, error) {
-	return policy.New(ctx, policy.Config{
-		Entrypoint: cfg.Policy.Path, Files: cfg.Policy.Files, Default: policies.FS,
-		Data: cfg.Policy.Data, OutputHeaders: cfg.Policy.OutputHeaders, Logger: logger,
-	})
+func policyConfig(cfg *config.Config, logger *slog.Logger) policy.Config {
+	p := cfg.Policy
+	out := policy.Config{
+		Entrypoint: p.Path, Files: p.Files, Default: policies.FS, Data: p.Data, OutputHeaders: p.OutputHeaders,
+		Capabilities: policy.Capabilities(p.Capabilities), MaxSteps: int64(p.MaxSteps), OPA: p.OPA, Logger: logger,
+	}
+	for _, e := range p.Entrypoints {
+		out.Entrypoints = append(out.Entrypoints, policy.Entrypoint{
+			Host: e.Host, ContextExtensions: e.ContextExtension, Network: e.Network, Path: e.Path, OutputHeaders: e.OutputHeaders,
+		})
+	}
+	return out
+}
+
+// policyMistake places an error of the policy in the file.
+func policyMistake(cfg *config.Config, err error) config.Mistake {
+	if of, ok := errors.AsType[*policy.ConfigError](err); ok {
+		return cfg.At("policy."+of.Path, of)
+	}
+	return cfg.At("policy", err)
+}
+
+// placed is a mistake of a setting with its place; what is wrong in the policy itself names its own.
+func placed(cfg *config.Config, err error) error {
+	if _, ok := errors.AsType[*policy.ConfigError](err); ok {
+		return config.Mistakes{policyMistake(cfg, err)}
+	}
+	return err
 }
 
 func awaitKeys(ctx context.Context, verifier *token.Verifier, logger *slog.Logger) {

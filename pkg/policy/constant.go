@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"math"
 	"strings"
 	"time"
 
@@ -53,7 +54,9 @@ func (s *snapshot) constant(ctx context.Context, path ast.Ref) (*ast.Term, error
 	if err != nil {
 		return nil, err
 	}
-	return s.evaluate(ctx, q, time.Time{}, ast.NewObject())
+	atLoad := *s
+	atLoad.limits.maxSteps = math.MaxInt64 // constantBudget is the bound here
+	return atLoad.evaluate(ctx, q, time.Time{}, ast.NewObject())
 }
 
 // cache is what an evaluation starts with.

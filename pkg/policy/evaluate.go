@@ -8,6 +8,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/sallyport/sallyport/pkg/authz"
 )
 
 // answerVar is the variable of a query that the answer is bound to.
@@ -35,8 +37,8 @@ func (s *snapshot) evaluate(ctx context.Context, q query, now time.Time, input a
 	if ctx.Err() != nil {
 		return nil, s.tooLate(ctx)
 	}
-	cancel := topdown.NewCancel()
-	defer context.AfterFunc(ctx, cancel.Cancel)()
+	meter := &meter{left: s.limits.maxSteps}
+	defer context.AfterFunc(ctx, meter.Cancel)()
 
 	err = topdown.NewQuery(q.body).
 		WithQueryCompiler(q.compiler).
@@ -45,7 +47,9 @@ func (s *snapshot) evaluate(ctx context.Context, q query, now time.Time, input a
 		WithTransaction(s.txn).
 		WithInput(ast.NewTerm(input)).
 		WithTime(now).
-		WithCancel(cancel).
+		WithCancel(meter).
+		WithInterQueryBuiltinCache(s.limits.sends).
+		WithInterQueryBuiltinValueCache(s.limits.values).
 		WithMetrics(metrics.NoOp()).
 		WithStrictBuiltinErrors(true).
 		WithVirtualCache(s.constants.cache()).
@@ -56,6 +60,8 @@ func (s *snapshot) evaluate(ctx context.Context, q query, now time.Time, input a
 	switch {
 	case ctx.Err() != nil:
 		return nil, s.tooLate(ctx)
+	case meter.spent():
+		return nil, refuse(authz.PolicyError, "evaluate: %v took more than %d steps", s.entrypoint, s.limits.maxSteps)
 	case err != nil:
 		return nil, s.failure(err)
 	}

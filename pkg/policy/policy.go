@@ -1,14 +1,17 @@
 // Package policy is the second door: it asks Rego whether an identity may make a request.
 //
-//  1. New reads the sources (source.go): Rego, data files, bundle archives, the data of the
-//     configuration; without any, the shipped policies.
-//  2. They become one immutable snapshot (snapshot.go): compiled modules, data, the query of the
-//     entrypoint, a revision. A check works on one snapshot from beginning to end. Rules that
-//     depend on data alone are evaluated now, once (constant.go), so a policy that prepares its
-//     data in rules of their own, as the shipped one does, pays for that at load and not per check.
+//  1. New reads the sources: files (source.go), which are watched (watch.go), and the bundles that
+//     OPA's own plugins fetch (controlplane.go, stored.go); without any, the shipped policies.
+//  2. They become one immutable edition (reload.go, entrypoints.go), compiled and prepared before
+//     it is swapped in: a snapshot (snapshot.go) for each entrypoint, with modules, data, query and
+//     revision. Rules that depend on data alone are evaluated then, once (constant.go), so a policy
+//     that prepares its data in rules of their own, as the shipped one does, pays for that at load
+//     and not per check. A check works on one snapshot from beginning to end. What cannot become an
+//     edition is refused, and the old one stays.
 //  3. Decide makes the input document (input.go, body.go). It is the document of
 //     opa-envoy-plugin, name by name, and what Sallyport adds to it.
-//  4. The query is evaluated, with builtin errors strict and the caller's deadline; what goes
+//  4. The query is evaluated, with builtin errors strict, the caller's deadline, a bound on its
+//     steps, and the builtins that are allowed (evaluate.go, limits.go, capabilities.go); what goes
 //     wrong is an [authz.Error] that names the rule and the place (failure.go).
 //  5. The answer is read strictly (answer.go): a boolean, or an object of known keys and types.
 //     Everything else denies.
@@ -20,6 +23,33 @@
 // "acr_values" and "max_age" (seconds) ask for a stronger or fresher authentication: a 401 with
 // insufficient_user_authentication (RFC 9470). Without a valid token the challenge is the plain one.
 // The policy's own http_status, and its own www-authenticate among headers, come first.
+//
+// # Files and bundles together
+//
+// The files, the bundles and the configured data are one policy. Rules of one may use those of
+// another, but a package comes either from files or from bundles, and a value in data from one
+// place; a source that breaks this is refused. What the files alone lack, such as the entrypoint,
+// a bundle may bring. There is no policy before every bundle is there: until then Decide fails
+// with [authz.NotReady], and Ready says what is missing.
+//
+// A bundle without an entrypoint that is asked is not refused: its owner may drop a rule, and its
+// checks are denied. For files at the start, and when they are read again, that is an error.
+//
+// # What OPA's configuration means here
+//
+// Sections and options are OPA's. An option that OPA does not know is an error, and so is
+// decision_logs, storage, or a plugin that is not here. Where keys can verify signatures, a bundle
+// without "signing" must be signed too; "signing: null" takes that back. Delta bundles cannot be
+// signed, so they do not go with signing. A Rego v0 bundle says "rego_version": 0 in its
+// manifest. Inter-query caches without a limit have one of 64 MiB and of 10,000 entries. Relative
+// paths are taken from the working directory, as OPA takes them.
+//
+// # What cannot be bounded
+//
+// OPA counts no instructions; its evaluator asks before every expression whether to stop, and
+// these questions are what [Config.MaxSteps] counts. Most builtins do not ask, so that one call on
+// large operands ends when it ends; the deadline is looked at again after it. There is no bound on
+// memory or on depth, but the compiler refuses recursion and the input is bounded.
 //
 // # Headers that a client cannot bring
 //
@@ -36,11 +66,9 @@
 package policy
 
 import (
-	"context"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/pkg/authz"
@@ -70,66 +98,27 @@ type Config struct {
 	// time. See "Headers that a client cannot bring" in the package documentation.
 	OutputHeaders []string
 
+	// Entrypoints are rules that are asked instead of Entrypoint about some of the checks; the
+	// first that matches is asked.
+	Entrypoints []Entrypoint
+
+	// Capabilities say what the policy may use; the zero value allows nothing of the network.
+	Capabilities Capabilities
+
+	// MaxSteps is the most expressions that one evaluation may look at, about a million a second; 0
+	// means 1,000,000. Long texts that it builds count too.
+	MaxSteps int64
+
+	// OPA is OPA's own configuration: services, bundles, keys, discovery, status, labels, caching,
+	// persistence_directory. "${NAME}" in a text is the environment variable NAME. With bundles or
+	// discovery, Default is not used.
+	OPA map[string]any
+
 	// Logger receives what an operator should know; nil means nothing does.
 	Logger *slog.Logger
 
 	// Now is the time that the policy sees; nil means time.Now.
 	Now func() time.Time
-}
-
-// An Engine decides by the policy of its current snapshot. It is an [authz.Decider].
-type Engine struct {
-	config  Config
-	current atomic.Pointer[snapshot]
-}
-
-// New loads and compiles the policy. Its errors name file and line.
-func New(ctx context.Context, config Config) (*Engine, error) {
-	if config.Entrypoint == "" {
-		config.Entrypoint = "envoy/authz/allow"
-	}
-	if config.Logger == nil {
-		config.Logger = slog.New(slog.DiscardHandler)
-	}
-	if config.Now == nil {
-		config.Now = time.Now
-	}
-	e := &Engine{config: config}
-	if err := e.load(ctx); err != nil {
-		return nil, err
-	}
-	return e, nil
-}
-
-// load makes a new snapshot and swaps it in. Where that fails, the old one stays.
-func (e *Engine) load(ctx context.Context) error {
-	s, err := newSnapshot(ctx, e.config)
-	if err != nil {
-		return err
-	}
-	e.current.Store(s)
-	if s.constants.timedOut {
-		e.config.Logger.WarnContext(ctx, "rules that depend on data alone take long, and are evaluated by each check", "limit", constantBudget)
-	}
-	e.config.Logger.InfoContext(ctx, "policy loaded", "revision", s.revision, "modules", len(s.compiler.Modules))
-	return nil
-}
-
-// Revision names the policy that decides now: the revision of its bundles, or a hash of its
-// sources and data.
-func (e *Engine) Revision() string {
-	return e.current.Load().revision
-}
-
-// Decide asks the policy. The Decision returned beside an error carries the revision alone.
-func (e *Engine) Decide(ctx context.Context, req *authz.Request, id authz.Identity) (authz.Decision, error) {
-	s := e.current.Load()
-	decision, err := s.decide(ctx, e.config.Now(), req, id)
-	if err != nil {
-		return authz.Decision{Revision: s.revision}, err
-	}
-	decision.Revision = s.revision
-	return decision, nil
 }
 
 // refuse makes the error of a denial. The text must not hold anything that a request brought.

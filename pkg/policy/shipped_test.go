@@ -69,6 +69,25 @@ func TestShippedPolicies(t *testing.T) {
 	}
 }
 
+// TestShippedPoliciesPreflight has the rule for CORS that the head of the policy gives.
+func TestShippedPoliciesPreflight(t *testing.T) {
+	e, err := policy.New(t.Context(), policy.Config{Default: policies.FS, Data: map[string]any{"routes": []any{
+		map[string]any{"path": "/orders/**", "methods": []string{"OPTIONS"}, "public": true},
+		map[string]any{"path": "/orders/**", "tokens": []string{"users"}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for method, want := range map[string]bool{"OPTIONS": true, "GET": false, "options": false} {
+		req := get(t, "/orders/1")
+		req.HTTP.Method = method
+		anonymous := authz.Identity{Tokens: map[string]authz.Token{"users": {Status: authz.TokenMissing}}}
+		if d, err := e.Decide(t.Context(), req, anonymous); err != nil || d.Allowed != want {
+			t.Errorf("%s: got %+v, %v, want allowed %v", method, d, err, want)
+		}
+	}
+}
+
 func TestShippedPoliciesWithoutData(t *testing.T) {
 	e, err := policy.New(t.Context(), policy.Config{Default: policies.FS})
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +22,7 @@ import (
 type snapshot struct {
 	revision   string
 	entrypoint ast.Ref
+	limits     limits
 
 	compiler  *ast.Compiler
 	query     query
@@ -32,28 +32,6 @@ type snapshot struct {
 	txn       storage.Transaction
 
 	strip []string // the request headers that the policy can set, sorted
-}
-
-func newSnapshot(ctx context.Context, config Config) (*snapshot, error) {
-	entrypoint, err := parseEntrypoint(config.Entrypoint)
-	if err != nil {
-		return nil, err
-	}
-	capabilities := offline()
-	src, err := readSource(config, capabilities)
-	if err != nil {
-		return nil, err
-	}
-	s := &snapshot{revision: src.revision(), entrypoint: entrypoint}
-	if err := s.open(ctx, src.data); err != nil {
-		return nil, err
-	}
-	if err := s.compile(ctx, src.modules, capabilities); err != nil {
-		return nil, err
-	}
-	s.computeConstants(ctx)
-	s.strip, err = s.outputHeaders(config.OutputHeaders)
-	return s, err
 }
 
 // parseEntrypoint makes a reference of a path. Numbers index arrays, as in opa-envoy-plugin.
@@ -70,20 +48,6 @@ func parseEntrypoint(name string) (ast.Ref, error) {
 		ref = append(ref, ast.StringTerm(segment))
 	}
 	return ref, nil
-}
-
-// offline are OPA's capabilities without the builtins that use the network: a check must not
-// wait for another server, nor a policy send anything out. The JSON schemas of json.match_schema
-// are not fetched either.
-func offline() *ast.Capabilities {
-	c := ast.CapabilitiesForThisVersion()
-	c.Builtins = slices.DeleteFunc(c.Builtins, func(b *ast.Builtin) bool { return usesNetwork(b.Name) })
-	c.AllowNet = []string{}
-	return c
-}
-
-func usesNetwork(builtin string) bool {
-	return builtin == ast.HTTPSend.Name || builtin == ast.NetLookupIPAddr.Name
 }
 
 func (s *snapshot) open(ctx context.Context, data map[string]any) error {
@@ -113,25 +77,7 @@ func (s *snapshot) compile(ctx context.Context, modules map[string]*ast.Module, 
 	if s.compiler.Compile(modules); s.compiler.Failed() {
 		return compileError(s.compiler.Errors)
 	}
-	if !s.exists(ctx) {
-		return fmt.Errorf("policy: the entrypoint %v is no rule of the policy", s.entrypoint)
-	}
-	var err error
-	s.query, err = s.newQuery(s.entrypoint)
-	return err
-}
-
-// exists tells whether the entrypoint is a rule, a package or a document.
-func (s *snapshot) exists(ctx context.Context) bool {
-	if len(s.compiler.GetRules(s.entrypoint)) > 0 {
-		return true
-	}
-	at, err := storage.NewPathForRef(s.entrypoint)
-	if err != nil {
-		return false
-	}
-	_, err = s.store.Read(ctx, s.txn, at)
-	return err == nil
+	return nil
 }
 
 // compileError lists what is wrong in the policy, a line for each.
@@ -140,7 +86,7 @@ func compileError(errs ast.Errors) error {
 	for i, err := range errs {
 		lines[i] = err
 		if name, ok := strings.CutPrefix(err.Message, "undefined function "); ok && usesNetwork(name) {
-			lines[i] = fmt.Errorf("%v: %s uses the network, which policies must not", err.Location, name)
+			lines[i] = fmt.Errorf("%v: %s uses the network, which policies must not without capabilities.allowNet", err.Location, name)
 		}
 	}
 	return fmt.Errorf("policy: compile: %w", errors.Join(lines...))

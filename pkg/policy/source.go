@@ -27,6 +27,7 @@ type source struct {
 	capabilities *ast.Capabilities
 	revisions    []string // of the bundles
 	loose        []string // digests of what came outside of bundles
+	archives     []string // digests of the bundles' files
 }
 
 // readSource reads all that the configuration names.
@@ -37,16 +38,13 @@ func readSource(config Config, capabilities *ast.Capabilities) (*source, error) 
 			return nil, fmt.Errorf("policy: load %s: %w", name, err)
 		}
 	}
-	if len(config.Files) == 0 && config.Default != nil {
+	if len(config.Files) == 0 && config.Default != nil && !hasBundles(config.OPA) {
 		if err := s.addDir(config.Default, "", ".", nil); err != nil {
 			return nil, fmt.Errorf("policy: load the default policies: %w", err)
 		}
 	}
 	if err := s.addConfigured(config.Data); err != nil {
 		return nil, fmt.Errorf("policy: load the configured data: %w", err)
-	}
-	if len(s.modules) == 0 {
-		return nil, errors.New("policy: load: there is no Rego in the files")
 	}
 	return s, nil
 }
@@ -163,6 +161,7 @@ func (s *source) addBundle(name string, raw []byte) error {
 		}
 		b = old
 	}
+	s.archives = append(s.archives, digest(raw))
 	if b.Manifest.Revision != "" {
 		s.revisions = append(s.revisions, b.Manifest.Revision)
 	} else {

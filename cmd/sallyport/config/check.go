@@ -59,21 +59,6 @@ func (c *checker) request(r *Request) {
 	}
 }
 
-func (c *checker) policy(p *Policy) {
-	switch {
-	case p.Path == "data" || strings.HasPrefix(p.Path, "data.") || strings.HasPrefix(p.Path, "data/"):
-		c.fault("policy.path", "must not begin with data; write a/b/allow for the rule data.a.b.allow")
-	case !formats["entrypoint"].is(p.Path):
-		c.fault("policy.path", "must be %s", formats["entrypoint"].Meaning)
-	}
-	for i := range p.Files {
-		c.existing(&p.Files[i], index("policy.files", i))
-	}
-	for i := range p.OutputHeaders {
-		c.outputHeader(&p.OutputHeaders[i], index("policy.outputHeaders", i))
-	}
-}
-
 // required misses the settings of a section that are not in the file and are tagged as required.
 func (c *checker) required(path string, section any) {
 	for _, field := range fields(reflect.TypeOf(section)) {

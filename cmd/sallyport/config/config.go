@@ -29,16 +29,15 @@ const maxFileBytes = 1 << 20
 // Config is the whole file. The comments of its fields are the text of reference.md, and with the
 // tags they are what schema.json says. The tags are what decode and check know:
 //
-//	yaml         the name
-//	required     "yes", or why the setting must be there
-//	format       what a text must look like: a name of [Formats]
-//	enum         the allowed values, separated by commas
-//	note         why no others
-//	empty        "ok" where an empty text or list, or 0, has a meaning
-//	excludes     settings that must not be beside this one
-//	needs        a setting that must be beside this one
-//	source       where the name or the meaning comes from
-//	unsupported  what to use instead of a setting that this version does not have yet
+//	yaml      the name
+//	required  "yes", or why the setting must be there
+//	format    what a text must look like: a name of [Formats]
+//	enum      the allowed values, separated by commas
+//	note      why no others
+//	empty     "ok" where an empty text or list, or 0, has a meaning
+//	excludes  settings that must not be beside this one
+//	needs     a setting that must be beside this one
+//	source    where the name or the meaning comes from
 type Config struct {
 	Listen      Listen      `yaml:"listen"`
 	Request     Request     `yaml:"request"`
@@ -203,11 +202,16 @@ type ClaimToHeader struct {
 
 // Policy says what is asked about a request.
 type Policy struct {
-	// Path is the entrypoint: a/b/allow for the rule data.a.b.allow.
+	// Path is the entrypoint, a/b/allow for the rule data.a.b.allow, that is asked where no entry of
+	// entrypoints matches.
 	Path string `yaml:"path" format:"entrypoint" source:"opa-envoy-plugin, path"`
 
+	// Entrypoints are rules that are asked about some of the checks. The first that matches is asked.
+	// A rule that is not there stops the start; one that a bundle drops later denies.
+	Entrypoints []Entrypoint `yaml:"entrypoints" empty:"ok"`
+
 	// Files are Rego, JSON and YAML files, bundles, and directories of these. They are watched.
-	// Without any, the shipped policies decide.
+	// Without any, and without bundles, the shipped policies decide.
 	Files []string `yaml:"files" empty:"ok"`
 
 	// Data is merged under data. What it holds is the policy's matter.
@@ -216,8 +220,50 @@ type Policy struct {
 	// OutputHeaders are the headers that the policy may set, beside those that can be read from it.
 	OutputHeaders []string `yaml:"outputHeaders" format:"output" empty:"ok"`
 
-	// OPA is OPA's own configuration.
-	OPA map[string]any `yaml:"opa" unsupported:"use policy.files" source:"OPA, configuration"`
+	// Capabilities are what the policy may use.
+	Capabilities Capabilities `yaml:"capabilities" source:"OPA, capabilities"`
+
+	// MaxSteps is the most expressions that one evaluation may look at, about a million a second,
+	// before it is denied. Long texts that it builds count too.
+	MaxSteps Count `yaml:"maxSteps"`
+
+	// OPA is OPA's own configuration, word for word: services, bundles, keys, discovery, status,
+	// labels, caching, persistence_directory. ${NAME} in a text is the environment variable NAME. Bundles
+	// and files together are one policy: a package comes from one of them.
+	OPA map[string]any `yaml:"opa" source:"OPA, configuration"`
+}
+
+// An Entrypoint is a rule that is asked about the checks for which all its conditions hold: host,
+// contextExtension, network. It has at least one.
+type Entrypoint struct {
+	// Host is the host that the request asks for, without a port; *.example.com is every name below
+	// example.com. It is the client's word: where one upstream has two hosts, use contextExtension.
+	Host string `yaml:"host" format:"host" excludes:"network"`
+
+	// ContextExtension has entries of context_extensions, which Envoy sets for a route or a virtual
+	// host. The check has all of them.
+	ContextExtension map[string]string `yaml:"contextExtension" source:"Envoy, CheckSettings"`
+
+	// Network means the checks without HTTP, those of Envoy's network filter.
+	Network bool `yaml:"network"`
+
+	// Path is the rule, as in policy.path.
+	Path string `yaml:"path" required:"yes" format:"entrypoint"`
+
+	// OutputHeaders are headers that this rule may set, as in policy.outputHeaders, which is for the
+	// rule of policy.path alone.
+	OutputHeaders []string `yaml:"outputHeaders" format:"output" empty:"ok"`
+}
+
+// Capabilities are what the policy may use.
+type Capabilities struct {
+	// AllowNet are the hosts that http.send and net.lookup_ip_addr may reach, on any port. Without
+	// any, policies cannot use the network.
+	AllowNet []string `yaml:"allowNet" format:"dns" empty:"ok" source:"OPA, capabilities: allow_net"`
+
+	// Builtins are the functions that policies may call; operators are always there. Without it, all
+	// may be called that allowNet allows.
+	Builtins []string `yaml:"builtins" source:"OPA, capabilities: builtins"`
 }
 
 // DecisionLog says where the record of each check goes, one line of JSON each.

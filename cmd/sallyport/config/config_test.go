@@ -91,6 +91,15 @@ policy:
     "on": yes
     routes: [{path: /orders/**, public: true, note: ~}]
   outputHeaders: [X-Tenant]
+  maxSteps: 5000
+  entrypoints:
+    - {host: "*.orders.example.com", path: orders/authz/allow, outputHeaders: [X-Order]}
+    - {contextExtension: {policy: orders, tier: "1"}, path: orders/authz/allow}
+    - {network: true, path: mesh/network/allow}
+  capabilities: {allowNet: [opa.example.com, 127.0.0.1], builtins: [count, http.send]}
+  opa:
+    services: {registry: {url: "https://bundles.example.com"}}
+    bundles: {authz: {service: registry, polling: {min_delay_seconds: 10}}}
 decisionLog:
   stdout: false
 `,
@@ -110,7 +119,21 @@ decisionLog:
 					JWKS: `{"keys": []}`, FromCookies: []string{"workload"}, Timeout: 5 * time.Second,
 				}}}
 				c.Policy = config.Policy{
-					Path: "mesh/authz/decision", OutputHeaders: []string{"x-tenant"},
+					Path: "mesh/authz/decision", OutputHeaders: []string{"x-tenant"}, MaxSteps: 5000,
+					Entrypoints: []config.Entrypoint{
+						{Host: "*.orders.example.com", Path: "orders/authz/allow", OutputHeaders: []string{"x-order"}},
+						{ContextExtension: map[string]string{"policy": "orders", "tier": "1"}, Path: "orders/authz/allow"},
+						{Network: true, Path: "mesh/network/allow"},
+					},
+					Capabilities: config.Capabilities{
+						AllowNet: []string{"opa.example.com", "127.0.0.1"}, Builtins: []string{"count", "http.send"},
+					},
+					OPA: map[string]any{
+						"services": map[string]any{"registry": map[string]any{"url": "https://bundles.example.com"}},
+						"bundles": map[string]any{"authz": map[string]any{
+							"service": "registry", "polling": map[string]any{"min_delay_seconds": json.Number("10")},
+						}},
+					},
 					Data: map[string]any{
 						"limit": json.Number("9007199254740993"), "ratio": json.Number("1.50"), "mask": json.Number("16"),
 						"day": "2026-11-01", "on": "yes",

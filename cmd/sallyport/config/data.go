@@ -10,11 +10,25 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// data reads a mapping that we know nothing about, as JSON would be read.
+// data reads a mapping that we know nothing about, as JSON would be read, or one of texts.
 func (s *source) data(node *yaml.Node, path string, v reflect.Value) {
-	if s.expect(node, path, "a mapping") {
+	switch {
+	case !s.expect(node, path, "a mapping"):
+	case v.Type().Elem().Kind() == reflect.String:
+		v.Set(reflect.ValueOf(s.texts(node, path)))
+	default:
 		v.Set(reflect.ValueOf(s.object(node, path)))
 	}
+}
+
+func (s *source) texts(node *yaml.Node, path string) map[string]string {
+	texts := make(map[string]string, len(node.Content)/2)
+	s.pairs(node, path, func(key, value *yaml.Node, child string) {
+		var text string
+		s.decode(value, child, reflect.ValueOf(&text).Elem(), `empty:"ok"`)
+		texts[key.Value] = text
+	})
+	return texts
 }
 
 func (s *source) object(node *yaml.Node, path string) map[string]any {

@@ -85,10 +85,6 @@ func (s *source) structure(node *yaml.Node, path string, v reflect.Value) {
 			return
 		}
 		field := fields(v.Type())[i]
-		if instead := field.Tag.Get("unsupported"); instead != "" {
-			s.add(positionOf(key), child, "is not supported yet by this version; %s", instead)
-			return
-		}
 		s.decode(value, child, v.FieldByIndex(field.Index), field.Tag)
 	})
 }

@@ -15,7 +15,7 @@ func Default() Config {
 			Timeout:        5 * time.Second,
 		},
 		JWT:         JWT{Leeway: 30 * time.Second},
-		Policy:      Policy{Path: "envoy/authz/allow"},
+		Policy:      Policy{Path: "envoy/authz/allow", MaxSteps: 1_000_000},
 		DecisionLog: DecisionLog{Stdout: true},
 	}
 }

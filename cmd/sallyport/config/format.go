@@ -34,6 +34,8 @@ var formats = map[string]Format{
 	"url":        {`^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+([/?][^#]*)?$`, nil, "an https URL without user, password and fragment; plain http needs a loopback host or allowInsecureHTTP"},
 	"realm":      {`^[ -~]+$`, nil, "printable ASCII"},
 	"client":     {`^(spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)*|` + dnsLabel + `(\.` + dnsLabel + `)*)$`, nil, "a SPIFFE id or a DNS name"},
+	"dns":        {`^` + dnsLabel + `(\.` + dnsLabel + `)*$`, nil, "a host name or IPv4 address, without scheme, port and wildcard"},
+	"host":       {`^(\*\.)?` + dnsLabel + `(\.` + dnsLabel + `)*$`, nil, "a host name, without a port, or *. and a domain"},
 	"entrypoint": {`^[A-Za-z0-9_.:-]+(/[A-Za-z0-9_.:-]+)*$`, nil, "a rule's path such as envoy/authz/allow"},
 }
 

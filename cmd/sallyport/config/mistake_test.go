@@ -60,7 +60,6 @@ func TestParseNames(t *testing.T) {
 			"1:16: policy.path: YAML tags are not supported",
 			"1:37: policy.data.x: YAML tags are not supported",
 			"1:55: policy.data.y: YAML tags are not supported"}},
-		{"not built yet", "policy:\n  opa: {services: {}}\n", []string{"2:3: policy.opa: is not supported yet by this version; use policy.files"}},
 	})
 }
 
@@ -135,6 +134,24 @@ func TestParseListen(t *testing.T) {
 
 func TestParsePolicy(t *testing.T) {
 	testMistakes(t, []mistakenFile{
+		{"entrypoints", `
+policy:
+  entrypoints:
+    - {path: a/allow}
+    - {network: true}
+    - {host: "a.example.com:443", path: data.a.allow}
+    - {host: a.example.com, network: true, path: a/allow}
+    - {contextExtension: {policy: 1}, path: a/allow, outputHeaders: [":path"]}
+`, []string{
+			"4:7: policy.entrypoints[0]: needs a condition: host, contextExtension or network: true; the rule for every other check is policy.path",
+			"5:7: policy.entrypoints[1].path: required",
+			"6:14: policy.entrypoints[2].host: must be a host name, without a port, or *. and a domain",
+			"6:41: policy.entrypoints[2].path: must not begin with data; write a/b/allow for the rule data.a.b.allow",
+			"7:14: policy.entrypoints[3].host: must not be beside network: a network check has no host",
+			"8:35: policy.entrypoints[4].contextExtension.policy: must be text, not a number; put it in quotes if it is meant",
+			"8:70: policy.entrypoints[4].outputHeaders[0]: must not be a pseudo-header",
+		}},
+		{"steps", "policy: {maxSteps: 1.5}\n", []string{"1:20: policy.maxSteps: must be a whole number from 1 to 1000000000"}},
 		{"paths that are no rule", "policy: {path: /envoy/authz}\n", []string{"1:16: policy.path: must be a rule's path such as envoy/authz/allow"}},
 		{"a reference", "policy: {path: data.envoy.authz.allow}\n", []string{
 			"1:16: policy.path: must not begin with data; write a/b/allow for the rule data.a.b.allow"}},

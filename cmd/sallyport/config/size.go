@@ -31,3 +31,16 @@ func (s *Size) UnmarshalText(text []byte) error {
 	*s = Size(int64(n) * unit)
 	return nil
 }
+
+// A Count is a number of things, from 1 to 1,000,000,000.
+type Count int64
+
+// UnmarshalText reads a plain number.
+func (c *Count) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 10, 31)
+	if err != nil || n == 0 || n > 1_000_000_000 {
+		return errors.New("must be a whole number from 1 to 1000000000")
+	}
+	*c = Count(n)
+	return nil
+}

@@ -29,6 +29,14 @@
 #   token in `tokens`; a rule may leave `tokens` out where only one slot is configured. A claim
 #   that is a list has a value when one of its items is that value. `GET` does not include `HEAD`.
 #
+#   Browsers ask before they send (CORS preflight): OPTIONS, and never with a credential. Let Envoy's
+#   CORS filter answer them, ahead of ext_authz; or, where the upstream answers, add a public rule
+#   for that method alone, beside the one for the request itself:
+#
+#           - path: /orders/**
+#             methods: [OPTIONS]
+#             public: true
+#
 #   A rule with a mistake, such as an unknown key, an empty list or a wrong type, admits nobody, and
 #   every denial says so. An ambiguous path is denied, and so is a condition on a body that is
 #   truncated or not JSON.

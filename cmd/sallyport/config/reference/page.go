@@ -74,8 +74,6 @@ func (s setting) row() (row, error) {
 	text, err := s.defaultText()
 	r := row{Path: "`" + s.path + "`", Type: s.typeText(), Meaning: code(s), Allowed: s.allowed(), Source: s.tag.Get("source")}
 	switch {
-	case s.tag.Get("unsupported") != "":
-		r.Meaning += " **Not supported yet**: " + s.tag.Get("unsupported") + "."
 	case s.tag.Get("required") != "":
 		r.Default = "**required**"
 	case text != "":
@@ -98,6 +96,10 @@ func (s setting) typeText() string {
 		return "address"
 	case reflect.TypeFor[config.Size]():
 		return "size"
+	case reflect.TypeFor[config.Count]():
+		return "number"
+	case reflect.TypeFor[map[string]string]():
+		return "mapping of texts"
 	case reflect.TypeFor[time.Duration]():
 		return "duration"
 	}

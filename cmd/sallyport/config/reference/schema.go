@@ -21,6 +21,7 @@ const (
 	sizePattern     = `^[0-9]+(KiB|MiB|GiB)?$`
 	addressPattern  = `^(unix:///.+|[^/ ]*:[0-9]{1,5})$`
 	maxSize         = 1 << 30
+	maxCount        = 1_000_000_000
 )
 
 // writeSchema writes a JSON Schema of draft 2020-12.
@@ -80,9 +81,6 @@ func (s setting) schema() (object, error) {
 		return nil, err
 	}
 	schema["description"] = s.doc
-	if instead := s.tag.Get("unsupported"); instead != "" {
-		return object{"not": object{}, "description": "Not supported yet by this version; " + instead + "."}, nil
-	}
 	text, err := s.defaultText()
 	if err != nil {
 		return nil, err
@@ -90,6 +88,8 @@ func (s setting) schema() (object, error) {
 	switch {
 	case s.typ.Kind() == reflect.Bool:
 		schema["default"] = text == "true"
+	case s.typ == reflect.TypeFor[config.Count]():
+		schema["default"] = json.Number(text)
 	case text != "" && s.typ.Kind() != reflect.Slice:
 		schema["default"] = text
 	}
@@ -105,6 +105,13 @@ func (s setting) form() (object, error) {
 			{"type": "integer", "minimum": 1, "maximum": maxSize},
 			{"type": "string", "pattern": sizePattern, "not": object{"pattern": zeroPattern}},
 		}}, nil
+	case reflect.TypeFor[config.Count]():
+		return object{"anyOf": []object{
+			{"type": "integer", "minimum": 1, "maximum": maxCount},
+			{"type": "string", "pattern": "^0*([1-9][0-9]{0,8}|1000000000)$"},
+		}}, nil
+	case reflect.TypeFor[map[string]string]():
+		return object{"type": []string{"object", "null"}, "additionalProperties": object{"type": "string"}}, nil
 	case reflect.TypeFor[time.Duration]():
 		if s.mayBeEmpty() {
 			return object{"anyOf": []object{{"const": 0}, {"type": "string", "pattern": durationPattern}}}, nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -94,7 +95,7 @@ func (s setting) mayBeEmpty() bool { return s.tag.Get("empty") == "ok" }
 
 // defaultText is the default as a file would say it; "" where there is none.
 func (s setting) defaultText() (string, error) {
-	if s.tag.Get("required") != "" || s.tag.Get("unsupported") != "" {
+	if s.tag.Get("required") != "" {
 		return "", nil
 	}
 	switch value := s.standard.Interface().(type) {
@@ -102,6 +103,8 @@ func (s setting) defaultText() (string, error) {
 		return value.String(), nil
 	case config.Size:
 		return sizeText(int64(value)), nil
+	case config.Count:
+		return strconv.FormatInt(int64(value), 10), nil
 	case config.Address:
 		return value.String(), nil
 	case bool:

@@ -1,0 +1,60 @@
+package policy
+
+import (
+	"sync/atomic"
+
+	"github.com/open-policy-agent/opa/v1/topdown/cache"
+)
+
+// defaultMaxSteps is about a second of evaluation, and ten times what a policy needs that looks at
+// each of 10,000 entries with ten expressions.
+const defaultMaxSteps = 1_000_000
+
+// limits are what evaluations share, whatever the policy: the bound on each, and OPA's caches.
+type limits struct {
+	maxSteps int64
+	sends    cache.InterQueryCache      // of http.send
+	values   cache.InterQueryValueCache // of regular expressions, globs, and what caching names
+}
+
+// A meter ends an evaluation that was cancelled or takes too many steps. OPA asks it before every
+// expression, and within builtins that take long; each question counts as a step. One goroutine
+// asks, any may cancel.
+type meter struct {
+	cancelled atomic.Bool
+	left      int64
+}
+
+func (m *meter) Cancel() { m.cancelled.Store(true) }
+
+func (m *meter) Cancelled() bool {
+	m.left--
+	return m.left < 0 || m.cancelled.Load()
+}
+
+// spent tells whether the steps ended the evaluation.
+func (m *meter) spent() bool { return m.left < 0 }
+
+// What the caches hold at most where the configuration does not say. OPA's own default is no
+// limit, which lets a caller fill the memory through a cache whose key is the caller's.
+const (
+	maxCachedBytes  = 64 << 20
+	maxCachedValues = 10_000
+)
+
+// bounded gives every cache without a limit ours.
+func bounded(config *cache.Config) *cache.Config {
+	config = config.Clone()
+	if b := &config.InterQueryBuiltinCache; b.MaxSizeBytes == nil || *b.MaxSizeBytes <= 0 {
+		b.MaxSizeBytes = new(int64(maxCachedBytes))
+	}
+	if v := &config.InterQueryBuiltinValueCache; v.MaxNumEntries == nil || *v.MaxNumEntries <= 0 {
+		v.MaxNumEntries = new(maxCachedValues)
+	}
+	for _, named := range config.InterQueryBuiltinValueCache.NamedCacheConfigs {
+		if named.MaxNumEntries != nil && *named.MaxNumEntries <= 0 {
+			named.MaxNumEntries = new(maxCachedValues)
+		}
+	}
+	return config
+}

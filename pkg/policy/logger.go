@@ -1,0 +1,48 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/open-policy-agent/opa/v1/logging"
+	"github.com/open-policy-agent/opa/v1/util"
+)
+
+// A logger hands OPA's messages to slog. What OPA says at info is for it alone: here it is debug.
+type logger struct{ to *slog.Logger }
+
+func newLogger(to *slog.Logger) logging.Logger { return &logger{to} }
+
+func (l *logger) log(level slog.Level, format string, args []any) {
+	if ctx := context.Background(); l.to.Enabled(ctx, level) {
+		l.to.Log(ctx, level, "opa: "+fmt.Sprintf(format, args...))
+	}
+}
+
+// Debug implements [logging.Logger].
+func (l *logger) Debug(format string, args ...any) { l.log(slog.LevelDebug, format, args) }
+
+// Info implements [logging.Logger].
+func (l *logger) Info(format string, args ...any) { l.log(slog.LevelDebug, format, args) }
+
+// Warn implements [logging.Logger].
+func (l *logger) Warn(format string, args ...any) { l.log(slog.LevelWarn, format, args) }
+
+// Error implements [logging.Logger].
+func (l *logger) Error(format string, args ...any) { l.log(slog.LevelError, format, args) }
+
+// WithFields implements [logging.Logger].
+func (l *logger) WithFields(fields map[string]any) logging.Logger {
+	args := make([]any, 0, 2*len(fields))
+	for _, name := range util.KeysSorted(fields) {
+		args = append(args, name, fields[name])
+	}
+	return &logger{l.to.With(args...)}
+}
+
+// GetLevel implements [logging.Logger]. At debug OPA would look closer at what it sends.
+func (l *logger) GetLevel() logging.Level { return logging.Info }
+
+// SetLevel implements [logging.Logger]; the level is the operator's.
+func (l *logger) SetLevel(logging.Level) {}
