@@ -76,6 +76,8 @@ func (s setting) row() (row, error) {
 	switch {
 	case s.tag.Get("unsupported") != "":
 		r.Meaning += " **Not supported yet**: " + s.tag.Get("unsupported") + "."
+	case s.tag.Get("or") != "":
+		r.Default = "**required**, or `" + s.tag.Get("or") + "`"
 	case s.tag.Get("required") != "":
 		r.Default = "**required**"
 	case text != "":
