@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -92,9 +93,10 @@ func ruleOf(cfg *config.Config, slot, text string) (config.Rule, error) {
 	if len(cfg.JWT.Rules) == 0 {
 		return config.Rule{}, config.Mistakes{cfg.At("jwt.rules", errors.New("there are none, so no token is ever read"))}
 	}
-	issuer := claimedIssuer(text)
+	issuer, subject := claimed(text)
 	i := slices.IndexFunc(cfg.JWT.Rules, func(r config.Rule) bool {
-		return slot == "" && r.Issuer == issuer || slot != "" && r.Name == slot
+		svid := r.TrustDomain != "" && strings.HasPrefix(subject, "spiffe://"+r.TrustDomain+"/")
+		return slot == "" && (svid || r.TrustDomain == "" && r.Issuer == issuer) || slot != "" && r.Name == slot
 	})
 	switch {
 	case i >= 0:
@@ -105,26 +107,27 @@ func ruleOf(cfg *config.Config, slot, text string) (config.Rule, error) {
 	return cfg.JWT.Rules[0], nil // the first door will say what it thinks of the issuer
 }
 
-// claimedIssuer is "" where it cannot be read.
-func claimedIssuer(text string) string {
+// claimed are iss and sub, "" where they cannot be read.
+func claimed(text string) (issuer, subject string) {
 	segments := strings.Split(text, ".")
 	if len(segments) != 3 {
-		return ""
+		return "", ""
 	}
 	var claims struct {
-		Issuer string `json:"iss"`
+		Issuer  string `json:"iss"`
+		Subject string `json:"sub"`
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(segments[1])
 	if err != nil || json.Unmarshal(payload, &claims) != nil {
-		return ""
+		return "", ""
 	}
-	return claims.Issuer
+	return claims.Issuer, claims.Subject
 }
 
 func verifyToken(cmd *cobra.Command, cfg *config.Config, rule config.Rule, text string) error {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
-	verifier, err := newVerifier(ctx, cfg, logger)
+	verifier, err := newVerifier(ctx, alone(cfg, rule), logger)
 	if err != nil {
 		return config.Mistakes{cfg.At("jwt.rules", err)}
 	}
@@ -150,6 +153,17 @@ func verifyToken(cmd *cobra.Command, cfg *config.Config, rule config.Rule, text 
 	return nil
 }
 
+// alone is a configuration that requires no token but that of one rule: no other is here.
+func alone(cfg *config.Config, rule config.Rule) *config.Config {
+	changed := *cfg
+	changed.JWT.Rules = slices.Clone(cfg.JWT.Rules)
+	for i := range changed.JWT.Rules {
+		r := &changed.JWT.Rules[i]
+		r.Required = r.Required && r.Name == rule.Name
+	}
+	return &changed
+}
+
 // awaitIssuer waits for the keys of the rule's issuer, and says so if they are not there at once.
 func awaitIssuer(ctx context.Context, errOut io.Writer, verifier *token.Verifier, rule config.Rule) error {
 	at, cancel := context.WithTimeout(ctx, 0)
@@ -157,7 +171,7 @@ func awaitIssuer(ctx context.Context, errOut io.Writer, verifier *token.Verifier
 	if verifier.AwaitKeys(at, rule.Name) == nil {
 		return nil
 	}
-	fmt.Fprintf(errOut, "Waiting for the keys of %q, %s at most …\n", rule.Issuer, inWords(verifyPatience))
+	fmt.Fprintf(errOut, "Waiting for the keys of %q, %s at most …\n", cmp.Or(rule.Issuer, rule.TrustDomain), inWords(verifyPatience))
 	waiting, cancel := context.WithTimeout(ctx, verifyPatience)
 	defer cancel()
 	return verifier.AwaitKeys(waiting, rule.Name)

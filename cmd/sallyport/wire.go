@@ -149,7 +149,14 @@ func newVerifier(ctx context.Context, cfg *config.Config, logger *slog.Logger) (
 	if leeway == 0 {
 		leeway = -1 // in token.Config, 0 is the default
 	}
-	out := token.Config{Leeway: leeway, Logger: logger}
+	cache := int(cfg.JWT.Cache.MaxBytes)
+	if cache == 0 {
+		cache = -1 // likewise
+	}
+	out := token.Config{
+		Leeway: leeway, CacheBytes: cache, Logger: logger,
+		Revocation: token.Revocation{File: cfg.JWT.Revocation.File, MaxAge: cfg.JWT.Revocation.MaxAge},
+	}
 	for _, r := range cfg.JWT.Rules {
 		out.Rules = append(out.Rules, tokenRule(r))
 	}
@@ -158,7 +165,7 @@ func newVerifier(ctx context.Context, cfg *config.Config, logger *slog.Logger) (
 
 func tokenRule(r config.Rule) token.Rule {
 	out := token.Rule{
-		Name: r.Name, Issuer: r.Issuer, Audiences: r.Audiences, Algorithms: r.Algorithms, Types: r.Types,
+		Name: r.Name, Issuer: r.Issuer, TrustDomain: r.TrustDomain, Required: r.Required, MaxLifetime: r.MaxLifetime, Audiences: r.Audiences, Algorithms: r.Algorithms, Types: r.Types,
 		JWKS: r.JWKS, JWKSFile: r.JWKSFile, JWKSURI: r.JWKSURI, AllowInsecureHTTP: r.AllowInsecureHTTP,
 		FromCookies: r.FromCookies, FromParams: r.FromParams, ForwardOriginalToken: r.ForwardOriginalToken,
 		OutputPayloadToHeader: r.OutputPayloadToHeader, SpaceDelimitedClaims: r.SpaceDelimitedClaims, Timeout: r.Timeout,

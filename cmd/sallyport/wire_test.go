@@ -11,7 +11,7 @@ import (
 // TestTokenRule holds that no setting of a rule is lost on the way to the first door.
 func TestTokenRule(t *testing.T) {
 	from := config.Rule{
-		Name: "a", Issuer: "b", Audiences: []string{"c"}, Algorithms: []string{"d"}, Types: []string{"e"},
+		Name: "a", Issuer: "b", TrustDomain: "o", Required: true, MaxLifetime: time.Hour, Audiences: []string{"c"}, Algorithms: []string{"d"}, Types: []string{"e"},
 		JWKS: "f", JWKSFile: "g", JWKSURI: "h", AllowInsecureHTTP: true, Timeout: time.Second,
 		FromHeaders: []config.HeaderSource{{Name: "i"}}, FromCookies: []string{"j"}, FromParams: []string{"k"},
 		ForwardOriginalToken: true, OutputClaimToHeaders: []config.ClaimToHeader{{Header: "l"}},

@@ -23,9 +23,12 @@ const (
 )
 
 // A Token is one slot of an Identity. It never holds the token's text.
+//
+// Claims and Header, and all that is in them, must not be changed: the same maps are handed out for
+// every request with the same token, at the same time.
 type Token struct {
 	Status TokenStatus
-	Issuer string
+	Issuer string         // of a JWT-SVID: its trust domain's SPIFFE ID
 	Claims map[string]any // verified; numbers are json.Number
 	Header map[string]any // alg, kid and typ, where present
 }

@@ -26,7 +26,11 @@ const (
 	TokenExpired         Reason = "token_expired"
 	TokenNotYetValid     Reason = "token_not_yet_valid"
 	TokenAudience        Reason = "token_audience"
-	TokenClaims          Reason = "token_claims" // a claim is missing or ill-typed
+	TokenClaims          Reason = "token_claims"           // a claim is missing or ill-typed
+	TokenRequired        Reason = "token_missing"          // a rule requires a token, and there is none
+	TokenBinding         Reason = "token_binding"          // bound to a key or certificate that the caller did not prove to have
+	TokenRevoked         Reason = "token_revoked"          // by its id, session, subject or client
+	TokenRevocationStale Reason = "token_revocation_stale" // nobody knows what is revoked
 
 	// The second door.
 	PolicyDenied        Reason = "policy_denied"
@@ -71,7 +75,9 @@ func (r Reason) status() int {
 		return 413
 	case Internal:
 		return 500
-	case TokenKeysUnavailable, NotReady, Overloaded, Timeout:
+	case TokenRequired:
+		return 401
+	case TokenKeysUnavailable, TokenRevocationStale, NotReady, Overloaded, Timeout:
 		return 503
 	}
 	if r.oauthError() != "" {
@@ -86,7 +92,7 @@ func (r Reason) oauthError() string {
 	case TokenMultiple:
 		return "invalid_request"
 	case TokenMalformed, TokenUnsupported, TokenIssuerUnknown, TokenKeyUnknown, TokenSignature,
-		TokenExpired, TokenNotYetValid, TokenAudience, TokenClaims:
+		TokenExpired, TokenNotYetValid, TokenAudience, TokenClaims, TokenBinding, TokenRevoked:
 		return "invalid_token"
 	}
 	return ""
@@ -105,7 +111,9 @@ func (r Reason) text() string {
 		return "the request carries more than one credential"
 	case TokenExpired:
 		return "the token has expired"
-	case Internal, Timeout, TokenKeysUnavailable, NotReady, Overloaded:
+	case TokenRequired:
+		return "the request carries no token"
+	case Internal, Timeout, TokenKeysUnavailable, TokenRevocationStale, NotReady, Overloaded:
 		return "the request cannot be authorized now"
 	}
 	if r.oauthError() != "" {

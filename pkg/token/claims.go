@@ -13,11 +13,8 @@ import (
 
 // registeredClaims are the claims that Sallyport reads. None may come in another case.
 var registeredClaims = []string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "cnf", "nonce", "at_hash", "c_hash", "s_hash", "events",
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "azp", "sid", "cnf", "nonce", "at_hash", "c_hash", "s_hash", "events",
 }
-
-// profileClaims are those that RFC 9068, section 2.2, demands of a token of type at+jwt.
-var profileClaims = []string{"iss", "exp", "aud", "sub", "client_id", "iat", "jti"}
 
 // maxDate is the first second of the year 10000, which no date format here can write.
 const maxDate = 253402300800
@@ -29,31 +26,49 @@ type times struct {
 
 // checkClaims judges the claims of a token whose signature is good. Types come first, then what
 // the token is, then time, then audience.
-func (r *rule) checkClaims(s sighting, now time.Time, leeway time.Duration) error {
+func (r *rule) checkClaims(s *sighting, now time.Time, leeway time.Duration) (times, error) {
 	t := s.token
 	s.trace.next(CheckClaims)
 	dates, err := readClaims(t.claims)
 	if err != nil {
-		return refusal(authz.TokenClaims, "%w", err)
+		return dates, refusal(authz.TokenClaims, "%w", err)
 	}
 	s.trace.next(CheckKind)
 	if err := checkKind(t); err != nil {
-		return err
+		return dates, err
+	}
+	if r.maxLifetime > 0 {
+		s.trace.next(CheckLifetime)
+		if err := r.checkLifetime(dates); err != nil {
+			return dates, err
+		}
 	}
 	s.trace.next(CheckTime)
 	if err := dates.check(now, leeway); err != nil {
-		return err
+		return dates, err
 	}
 	s.trace.next(CheckAudience)
 	audience, _ := readAudience(t.claims["aud"])
 	if !slices.ContainsFunc(audience, func(a string) bool { return slices.Contains(r.audiences, a) }) {
-		return refusal(authz.TokenAudience, "aud names none of the rule's audiences")
+		return dates, refusal(authz.TokenAudience, "aud names none of the rule's audiences")
+	}
+	return dates, nil
+}
+
+// checkLifetime holds a token to the rule's longest life. Without iat nobody knows how long it
+// lives, so iat must be there.
+func (r *rule) checkLifetime(dates times) error {
+	switch {
+	case dates.issued.IsZero():
+		return refusal(authz.TokenClaims, "iat is missing, which the rule's maxLifetime needs")
+	case dates.expires.Sub(dates.issued) > r.maxLifetime:
+		return refusal(authz.TokenClaims, "exp is more than %s after iat", r.maxLifetime)
 	}
 	return nil
 }
 
-// readClaims holds the registered claims to their types (RFC 7519, section 4.1). exp and aud must
-// be there; iss is, or no rule would have been found.
+// readClaims holds the claims that are read here to their types (RFC 7519, section 4.1). exp and aud
+// must be there; iss is, or a JWT-SVID's sub, or no rule would have been found.
 func readClaims(claims map[string]any) (times, error) {
 	var dates times
 	for _, name := range []string{"exp", "aud"} {
@@ -73,7 +88,7 @@ func readClaims(claims map[string]any) (times, error) {
 			*d.date = date
 		}
 	}
-	for _, name := range []string{"sub", "jti", "client_id"} {
+	for _, name := range []string{"sub", "jti", "client_id", "azp", "sid"} {
 		if text, ok := optionalString(claims, name); !ok || text == "" && claims[name] != nil {
 			return dates, fmt.Errorf("%s is no string, or empty", name)
 		}
@@ -143,20 +158,9 @@ func (d times) check(now time.Time, leeway time.Duration) error {
 // It shows by nonce and the hashes of what it was issued with, which no access token needs. A
 // security event or logout token shows by an object of events (RFC 8417, section 2.2). A token of type at+jwt
 // is an access token by its word (RFC 9068, section 5) and keeps that profile instead.
-//
-// A token with cnf is bound to a key. Who takes it without seeing proof of the key takes a stolen
-// one too (RFC 9449, section 7.2; RFC 8705, section 3), so it is refused.
 func checkKind(t *jws) error {
-	if _, bound := t.claims["cnf"]; bound {
-		return unsupported("the token is bound to a key by cnf, and no proof of it is checked")
-	}
 	if t.typ == "at+jwt" {
-		for _, name := range profileClaims {
-			if t.claims[name] == nil {
-				return refusal(authz.TokenClaims, "%s is missing, which RFC 9068 demands of at+jwt", name)
-			}
-		}
-		return nil
+		return checkProfile(t.claims)
 	}
 	for _, name := range []string{"nonce", "at_hash", "c_hash", "s_hash"} {
 		if _, present := t.claims[name]; present {

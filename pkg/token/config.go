@@ -15,6 +15,12 @@ type Config struct {
 	// value none at all; more than 300 s is a mistake.
 	Leeway time.Duration
 
+	// CacheBytes bounds the memory of the verified-token cache: 0 means 32 MiB, a negative value
+	// no cache.
+	CacheBytes int
+
+	Revocation Revocation // none unless set
+
 	// MaxTokenBytes bounds a token's text: 0 means 8 KiB; more than 16 KiB is a mistake.
 	MaxTokenBytes int
 
@@ -34,6 +40,18 @@ type Config struct {
 type Rule struct {
 	Name   string // of the slot
 	Issuer string // compared with iss byte by byte
+
+	// TrustDomain, in place of Issuer, takes the JWT-SVIDs of a SPIFFE trust domain, such as
+	// example.org. Their sub is the SPIFFE ID of a workload of that domain, their iss is not looked
+	// at, and their keys are those of the domain's bundle for jwt-svid, from JWKS, JWKSFile or
+	// JWKSURI. Types must be empty then, and Algorithms without EdDSA.
+	TrustDomain string
+
+	// Required refuses a request without a token for this slot, before any policy is asked.
+	Required bool
+
+	// MaxLifetime is the longest time from iat to exp; iat must then be there. 0 means any.
+	MaxLifetime time.Duration
 
 	Audiences []string // required; one of them must be in aud
 
@@ -93,6 +111,7 @@ type ClaimHeader struct {
 const (
 	defaultLeeway        = 30 * time.Second
 	maxLeeway            = 300 * time.Second
+	defaultCacheBytes    = 32 << 20
 	defaultMaxTokenBytes = 8 << 10
 	hardMaxTokenBytes    = 16 << 10
 )

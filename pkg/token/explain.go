@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -24,19 +25,25 @@ type Check string
 
 // The checks, in the order in which a token passes them.
 const (
-	CheckPlace     Check = "place"     // something stands where a rule looks
-	CheckForm      Check = "form"      // a JWS in compact form, of strict base64url and JSON
-	CheckIssuer    Check = "issuer"    // a rule is for it
-	CheckAlone     Check = "alone"     // no other token for the slot, and no other place with this one
-	CheckType      Check = "type"      // the rule takes its typ
-	CheckAlgorithm Check = "algorithm" // the rule takes its alg
-	CheckKey       Check = "key"       // the issuer has it, and for this alg
-	CheckSignature Check = "signature" // is the key's
-	CheckClaims    Check = "claims"    // are there and well-typed
-	CheckKind      Check = "kind"      // an access token, not an ID token, an event or one bound to a key
-	CheckTime      Check = "time"
-	CheckAudience  Check = "audience"
-	CheckHeaders   Check = "headers" // its claims can be written into the rule's headers
+	CheckPlace       Check = "place"     // something stands where a rule looks
+	CheckForm        Check = "form"      // a JWS in compact form, of strict base64url and JSON
+	CheckIssuer      Check = "issuer"    // a rule is for it
+	CheckAlone       Check = "alone"     // no other token for the slot, and no other place with this one
+	CheckRequired    Check = "required"  // a token is there that a rule requires
+	CheckType        Check = "type"      // the rule takes its typ
+	CheckAlgorithm   Check = "algorithm" // the rule takes its alg
+	CheckSVID        Check = "svid"      // what SPIFFE asks of the header, where the rule is for a trust domain
+	CheckKey         Check = "key"       // the issuer has it, and for this alg
+	CheckSignature   Check = "signature" // is the key's
+	CheckClaims      Check = "claims"    // are there and well-typed
+	CheckKind        Check = "kind"      // an access token, not an ID token or an event
+	CheckLifetime    Check = "lifetime"  // not longer than the rule allows
+	CheckTime        Check = "time"
+	CheckAudience    Check = "audience"
+	CheckBinding     Check = "binding"     // cnf asks for no proof but a certificate
+	CheckHeaders     Check = "headers"     // its claims can be written into the rule's headers
+	CheckRevocation  Check = "revocation"  // no list revokes it
+	CheckCertificate Check = "certificate" // the connection has the one it is bound to
 )
 
 // Explain does what [Verifier.Verify] does, by the same code, and tells every step on the way. Where
@@ -75,28 +82,28 @@ type trace struct {
 }
 
 // begin notes that the check before was passed, and that another begins, with what is known by now.
-func (t *trace) begin(check Check, s sighting) {
+func (t *trace) begin(check Check, s *sighting) {
 	if t == nil {
 		return
 	}
 	if len(t.steps) > 0 {
 		t.end(nil)
 	}
-	t.at = s
+	t.at = *s
 	t.steps = append(t.steps, Step{Check: check})
 }
 
 // next is begin where nothing new is known.
 func (t *trace) next(check Check) {
 	if t != nil {
-		t.begin(check, t.at)
+		t.begin(check, &t.at)
 	}
 }
 
 // saw notes what the check that began last has found out.
-func (t *trace) saw(s sighting) {
+func (t *trace) saw(s *sighting) {
 	if t != nil {
-		t.at = s
+		t.at = *s
 	}
 }
 
@@ -142,6 +149,27 @@ func (t *trace) found(check Check) string {
 		return fmt.Sprintf("aud is %s; the rule takes %s", list(audience), list(s.rule.audiences))
 	case CheckHeaders:
 		return s.shownHeaders()
+	}
+	return t.foundMore(check)
+}
+
+// foundMore is found for the checks that only some rules and tokens need.
+func (t *trace) foundMore(check Check) string {
+	switch s := t.at; check {
+	case CheckRequired:
+		return "the rule requires a token"
+	case CheckSVID:
+		return fmt.Sprintf("the header has %s; a JWT-SVID has alg, kid and at most typ", list(slices.Sorted(maps.Keys(s.token.header))))
+	case CheckLifetime:
+		return t.shownTimes() + fmt.Sprintf("; the rule allows %s", s.rule.maxLifetime)
+	case CheckBinding:
+		cnf, _ := s.token.claims["cnf"].(map[string]any)
+		return fmt.Sprintf("cnf has %s; %s is checked", listOr(slices.Sorted(maps.Keys(cnf)), "nothing"), thumbprintMember)
+	case CheckRevocation:
+		return "the revocation lists, by jti, sid, client_id, azp and sub"
+	case CheckCertificate:
+		cnf, _ := s.token.claims["cnf"].(map[string]any)
+		return fmt.Sprintf("cnf has the thumbprint %q", cnf[thumbprintMember])
 	}
 	return ""
 }

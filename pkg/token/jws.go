@@ -41,28 +41,26 @@ var forbiddenParameters = []string{
 // registeredParameters must, like the forbidden ones, not come in another case.
 var registeredParameters = []string{"alg", "typ", "cty", "kid", "x5t", "x5t#S256"}
 
-// parseJWS takes a token apart. The cheap checks come first, and nothing here costs as much as a
+// segments are the three parts of a token, not decoded.
+type segments struct {
+	signed, header, payload, signature string
+}
+
+// parse takes a token apart. The cheap checks come first, and nothing here costs as much as a
 // signature. A token has one spelling: what a lenient base64 or JSON reader would accept beside it
 // is refused, so that caches and revocation see one text for one token.
-func parseJWS(text string, maxBytes int) (*jws, error) {
-	if len(text) > maxBytes {
-		return nil, malformed("more than %d bytes", maxBytes)
-	}
-	header, payload, signature, err := split(text)
-	if err != nil {
-		return nil, err
-	}
-	t := &jws{signed: text[:len(header)+1+len(payload)]}
-	if t.header, err = decodeSegment("header", header); err != nil {
+func (s segments) parse() (t *jws, err error) {
+	t = &jws{signed: s.signed}
+	if t.header, err = decodeSegment("header", s.header); err != nil {
 		return nil, err
 	}
 	if err := t.readHeader(); err != nil {
 		return nil, err
 	}
-	if t.signature, err = decodeBase64(signature); err != nil {
+	if t.signature, err = decodeBase64(s.signature); err != nil {
 		return nil, malformed("signature: %w", err)
 	}
-	if t.claims, err = decodeSegment("payload", payload); err != nil {
+	if t.claims, err = decodeSegment("payload", s.payload); err != nil {
 		return nil, err
 	}
 	if err := refuseLookalikes(t.claims, registeredClaims); err != nil {
@@ -73,21 +71,21 @@ func parseJWS(text string, maxBytes int) (*jws, error) {
 }
 
 // split finds the three segments without building more than it needs: a token of dots costs nothing.
-func split(text string) (header, payload, signature string, err error) {
-	header, rest, found := strings.Cut(text, ".")
-	if !found {
-		return "", "", "", malformed("not three segments")
+func split(text string, maxBytes int) (s segments, err error) {
+	if len(text) > maxBytes {
+		return segments{}, malformed("more than %d bytes", maxBytes)
 	}
-	payload, signature, found = strings.Cut(rest, ".")
+	header, rest, _ := strings.Cut(text, ".")
+	payload, signature, found := strings.Cut(rest, ".")
 	switch {
 	case !found || strings.IndexByte(signature, '.') >= 0:
-		return "", "", "", malformed("not three segments")
+		return segments{}, malformed("not three segments")
 	case header == "" || payload == "" || signature == "":
-		return "", "", "", malformed("an empty segment")
+		return segments{}, malformed("an empty segment")
 	case len(header) > maxHeaderBytes:
-		return "", "", "", malformed("a header of more than %d bytes", maxHeaderBytes)
+		return segments{}, malformed("a header of more than %d bytes", maxHeaderBytes)
 	}
-	return header, payload, signature, nil
+	return segments{text[:len(header)+1+len(payload)], header, payload, signature}, nil
 }
 
 // decodeBase64 decodes base64url as RFC 7515 has it. Even the strict decoder skips CR and LF, so

@@ -58,6 +58,7 @@ type answer struct {
 // goroutine, run, replaces it.
 type keyRing struct {
 	issuer string
+	use    string // of its keys
 	source source
 	logger *slog.Logger
 	now    func() time.Time
@@ -82,13 +83,13 @@ type flight struct {
 	done  chan struct{}
 }
 
-func newKeyRing(issuer string, source source, logger *slog.Logger, now func() time.Time) (*keyRing, error) {
+func newKeyRing(issuer, use string, source source, logger *slog.Logger, now func() time.Time) (*keyRing, error) {
 	absent, err := lru.New[string, time.Time](unknownEntries)
 	if err != nil {
 		return nil, err
 	}
 	return &keyRing{
-		issuer: issuer, source: source, logger: logger, now: now,
+		issuer: issuer, use: use, source: source, logger: logger, now: now,
 		filled: make(chan struct{}),
 		wake:   make(chan struct{}, 1),
 		wishes: rate.NewLimiter(rate.Every(unknownInterval), unknownBurst),
@@ -150,7 +151,7 @@ func (r *keyRing) accept(a answer, before *keySet) error {
 	if a.unchanged || before != nil && before.text == string(a.text) {
 		return r.confirm(a, before)
 	}
-	set, warnings, err := parseKeySet(a.text)
+	set, warnings, err := parseKeySet(a.text, r.use)
 	for _, w := range warnings {
 		r.warn(w)
 	}
@@ -161,6 +162,7 @@ func (r *keyRing) accept(a answer, before *keySet) error {
 	set.fixed, set.confirmed = a.next == 0, r.now()
 	if before != nil {
 		set.generation = before.generation + 1
+		set.reuse(before)
 	}
 	r.current.Store(set)
 	r.logger.Info("token: keys changed", "issuer", r.issuer, "keys", set.size, "generation", set.generation)

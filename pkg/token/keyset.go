@@ -44,10 +44,10 @@ var errLeaked = errors.New("a private or symmetric key lies open in the set; it 
 // errNoKeys says that a set has no key to use. Such an answer never replaces a good set.
 var errNoKeys = errors.New("no key that can verify a signature")
 
-// parseKeySet reads a JWK set (RFC 7517, section 5). Keys that are not for verifying signatures,
+// parseKeySet reads a JWK set (RFC 7517, section 5). Keys that are not for the use asked for,
 // or of an unknown kind, are passed over; a set without any key left is an error. Warnings tell the
 // operator what is wrong with single keys.
-func parseKeySet(text []byte) (set *keySet, warnings []error, err error) {
+func parseKeySet(text []byte, use string) (set *keySet, warnings []error, err error) {
 	document, err := decodeObject(text)
 	if err != nil {
 		return nil, nil, fmt.Errorf("JWK set: %w", err)
@@ -62,7 +62,7 @@ func parseKeySet(text []byte) (set *keySet, warnings []error, err error) {
 	set = &keySet{byID: make(map[string]*key), text: string(text)}
 	var all []*key
 	for i, member := range members {
-		k, err := parseKey(member)
+		k, err := parseKey(member, use)
 		if k != nil {
 			all = append(all, k)
 			err = errors.Join(err, set.add(k))
@@ -95,9 +95,32 @@ func (s *keySet) add(k *key) error {
 	return nil
 }
 
+// reuse keeps the keys that were in the set before, and so what was verified with them.
+func (s *keySet) reuse(before *keySet) {
+	for id, k := range s.byID {
+		if old := before.byID[id]; old != nil && k.same(old) {
+			s.byID[id] = old
+			if s.sole == k {
+				s.sole = old
+			}
+		}
+	}
+	if k, old := s.sole, before.sole; k != nil && old != nil && k.id == "" && old.id == "" && k.same(old) {
+		s.sole = old
+	}
+}
+
+// same tells whether two keys verify the same signatures.
+func (k *key) same(other *key) bool {
+	public, ok := k.public.(interface {
+		Equal(other crypto.PublicKey) bool
+	})
+	return ok && public.Equal(other.public) && slices.Equal(k.algorithms, other.algorithms)
+}
+
 // parseKey reads one JWK. It gives no key for one that is not meant for us, and a key without
 // algorithms for one that must not be used, so that it takes its kid with it.
-func parseKey(member any) (*key, error) {
+func parseKey(member any, use string) (*key, error) {
 	jwk, ok := member.(map[string]any)
 	if !ok {
 		return nil, errors.New("not an object")
@@ -112,12 +135,15 @@ func parseKey(member any) (*key, error) {
 			return &key{id: kid}, errLeaked
 		}
 	}
-	if kty := jwk["kty"]; !forSignatures(jwk) || kty != "RSA" && kty != "EC" && kty != "OKP" {
+	if kty := jwk["kty"]; !isFor(use, jwk) || kty != "RSA" && kty != "EC" && kty != "OKP" {
 		return nil, nil
 	}
 	public, err := parsePublicKey(jwk)
 	if err != nil {
 		return nil, err
+	}
+	if kid == "" && use == useSVID {
+		return nil, errors.New("without kid, which SPIFFE demands; it is not used")
 	}
 	able := algorithmsOf(public)
 	if len(able) == 0 {
@@ -129,9 +155,11 @@ func parseKey(member any) (*key, error) {
 	return &key{id: kid, public: public, algorithms: able}, nil
 }
 
-// forSignatures tells whether use and key_ops (RFC 7517, sections 4.2 and 4.3) let a key verify.
-func forSignatures(jwk map[string]any) bool {
-	if use, present := jwk["use"]; present && use != "sig" {
+// isFor tells whether use and key_ops (RFC 7517, sections 4.2 and 4.3) let a key verify. A key
+// without use may, except in a SPIFFE bundle, where such a key is to be passed over (SPIFFE Trust
+// Domain and Bundle, section 4.2.2).
+func isFor(use string, jwk map[string]any) bool {
+	if said, present := jwk["use"]; present && said != use || !present && use == useSVID {
 		return false
 	}
 	value, present := jwk["key_ops"]

@@ -43,13 +43,3 @@ func (r *rule) tellPayload(t *jws, m *authz.Mutation) {
 	_, payload, _ := strings.Cut(t.signed, ".")
 	m.SetHeaders = append(m.SetHeaders, authz.Header{Name: r.payloadHeader, Value: payload})
 }
-
-// verified is the token that fills a rule's slot; nil where it is missing.
-func verified(sightings []sighting, r *rule) *jws {
-	for _, s := range sightings {
-		if s.rule == r {
-			return s.token
-		}
-	}
-	return nil
-}

@@ -10,6 +10,7 @@ import (
 // A place is where a token may stand on a request. Several rules may read one place; the issuer
 // that the token names decides which of them it is for.
 type place struct {
+	number int // in the order of the configuration
 	kind   kind
 	name   string // of the header (lower-case), cookie or parameter
 	prefix string // of a header
@@ -121,11 +122,19 @@ func cookies(headers authz.Headers) []string {
 	return pairs
 }
 
-// ruleFor picks the rule for a token by the issuer it claims to be from. The rule then uses that
-// issuer's keys alone, so a token gains nothing by naming another.
-func (p *place) ruleFor(issuer string) *rule {
+// ruleFor picks the rule for a token by the issuer it claims to be from, or else by the trust domain
+// that its sub is of. The rule then uses that issuer's keys alone, so a token gains nothing by
+// naming another.
+func (p *place) ruleFor(t *jws) *rule {
 	for _, r := range p.rules {
-		if r.issuer == issuer {
+		if r.trustDomain == "" && r.issuer == t.issuer {
+			return r
+		}
+	}
+	sub, _ := t.claims["sub"].(string)
+	domain := trustDomainOf(sub)
+	for _, r := range p.rules {
+		if r.trustDomain != "" && r.trustDomain == domain {
 			return r
 		}
 	}
@@ -156,13 +165,15 @@ func shared(places []*place, wanted *place, r *rule, m mistakes) []*place {
 			}
 			continue
 		}
-		if other := p.ruleFor(r.issuer); other != nil {
-			m.add("issuer", "rule %q reads the same %s %q for the same issuer", other.name, p.kind, p.name)
+		for _, other := range p.rules {
+			if other.issuer == r.issuer && other.trustDomain == r.trustDomain {
+				m.add("issuer", "rule %q reads the same %s %q for the same issuer", other.name, p.kind, p.name)
+			}
 		}
 		p.rules = append(p.rules, r)
 		return places
 	}
-	wanted.rules = []*rule{r}
+	wanted.rules, wanted.number = []*rule{r}, len(places)
 	return append(places, wanted)
 }
 

@@ -8,21 +8,28 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/pkg/authz"
 )
 
 // A rule is a Rule that has been checked, with what verification needs at hand.
 type rule struct {
-	name       string
-	issuer     string
-	audiences  []string
-	algorithms []string // canonical; empty: all
-	types      []string // canonical
-	keys       *keyRing
-	forward    bool
-	outputs    []ClaimHeader // with lower-case header names
+	name        string
+	issuer      string // of a trust domain: its SPIFFE ID
+	trustDomain string // "" where the rule is for an issuer
+	required    bool
+	audiences   []string
+	algorithms  []string // canonical; empty: all
+	types       []string // canonical
+	maxLifetime time.Duration
+	keys        *keyRing
+	forward     bool
+	outputs     []ClaimHeader // with lower-case header names
 
-	payloadHeader string   // lower-case; "" for none
-	spaced        []string // claims that policy sees as lists of words
+	payloadHeader string         // lower-case; "" for none
+	silence       authz.Mutation // what becomes of the headers without a token
+	spaced        []string       // claims that policy sees as lists of words
 }
 
 // headers are those that the rule sets, each with the name of its setting.
@@ -48,6 +55,24 @@ var (
 	unsettable = []string{"host", "connection", "content-length", "cookie", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 
+// checkHeader refuses what the rule does not take, whoever signed it.
+func (r *rule) checkHeader(s *sighting) error {
+	t := s.token
+	s.trace.begin(CheckType, s)
+	if !slices.Contains(r.types, t.typ) {
+		return unsupported("the rule does not take tokens of this typ")
+	}
+	s.trace.next(CheckAlgorithm)
+	if len(r.algorithms) > 0 && !slices.Contains(r.algorithms, t.algorithm) {
+		return unsupported("the rule does not allow this alg")
+	}
+	if r.trustDomain != "" {
+		s.trace.next(CheckSVID)
+		return checkSVID(t)
+	}
+	return nil
+}
+
 // mistakes gathers what is wrong with a configuration, each with its place in it.
 type mistakes struct {
 	where string
@@ -64,15 +89,18 @@ func checkRule(r Rule, m mistakes) *rule {
 	if r.Name == "" {
 		m.add("name", "is missing")
 	}
-	if r.Issuer == "" {
+	if r.Issuer == "" && r.TrustDomain == "" {
 		m.add("issuer", "is missing")
+	}
+	if r.MaxLifetime < 0 {
+		m.add("maxLifetime", "is negative")
 	}
 	if len(r.Audiences) == 0 || slices.Contains(r.Audiences, "") {
 		m.add("audiences", "is missing or has an empty one: without it a token for any other service would be taken")
 	}
 	checked := &rule{
-		name: r.Name, issuer: r.Issuer, audiences: slices.Clone(r.Audiences),
-		forward: r.ForwardOriginalToken, outputs: checkOutputs(r.OutputClaimToHeaders, m),
+		name: r.Name, issuer: r.Issuer, audiences: slices.Clone(r.Audiences), required: r.Required,
+		maxLifetime: r.MaxLifetime, forward: r.ForwardOriginalToken, outputs: checkOutputs(r.OutputClaimToHeaders, m),
 	}
 	for _, alg := range r.Algorithms {
 		name, known := canonicalAlgorithm(alg)
@@ -91,8 +119,36 @@ func checkRule(r Rule, m mistakes) *rule {
 	if r.Timeout != 0 && (r.Timeout < minTimeout || r.Timeout > maxTimeout) {
 		m.add("timeout", "not between %s and %s", minTimeout, maxTimeout)
 	}
+	if r.TrustDomain != "" {
+		checked.checkTrustDomain(r, m)
+	}
 	checkKeySource(r, m)
+	_ = checked.tell(nil, &checked.silence) // without a token nothing can be unwritable
 	return checked
+}
+
+// checkTrustDomain makes a rule one for JWT-SVIDs, whose types and algorithms SPIFFE has chosen.
+func (r *rule) checkTrustDomain(wanted Rule, m mistakes) {
+	switch {
+	case wanted.Issuer != "":
+		m.add("trustDomain", "issuer is given too, and only one can be")
+	case !isTrustDomain(wanted.TrustDomain):
+		m.add("trustDomain", "%q is not the name of a SPIFFE trust domain, such as example.org", wanted.TrustDomain)
+	case wanted.JWKS == "" && wanted.JWKSFile == "" && wanted.JWKSURI == "":
+		m.add("trustDomain", "the domain's bundle is missing: jwks, jwksFile or jwksUri")
+	}
+	if len(wanted.Types) > 0 {
+		m.add("types", "cannot be set with trustDomain: those of JWT-SVIDs are JWT, JOSE and none")
+	}
+	for _, alg := range r.algorithms {
+		if !slices.Contains(svidAlgorithms, alg) {
+			m.add("algorithms", "%q is none of JWT-SVIDs: RS, PS, ES 256 to 512", alg)
+		}
+	}
+	r.trustDomain, r.issuer, r.types = wanted.TrustDomain, "spiffe://"+wanted.TrustDomain, svidTypes
+	if len(r.algorithms) == 0 {
+		r.algorithms = svidAlgorithms
+	}
 }
 
 func checkTypes(types []string, m mistakes) []string {

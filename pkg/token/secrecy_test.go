@@ -51,7 +51,7 @@ func TestIdentityBesideAnError(t *testing.T) {
 			got[name] = token.Status
 		}
 		want := map[string]authz.TokenStatus{
-			"users": authz.TokenValid, "workload": authz.TokenInvalid, "partner": authz.TokenMissing, "odd": authz.TokenMissing, "bare": authz.TokenMissing,
+			"users": authz.TokenValid, "workload": authz.TokenInvalid, "partner": authz.TokenMissing, "odd": authz.TokenMissing, "svid": authz.TokenMissing, "bare": authz.TokenMissing,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("slots (-want +got):\n%s", diff)

@@ -40,6 +40,10 @@ type Verifier struct {
 	maxBytes int
 	now      func() time.Time
 
+	cache        *cache // nil: none
+	certificates certificates
+	revoked      *revoker
+
 	stop context.CancelFunc
 	wait sync.WaitGroup
 }
@@ -66,234 +70,110 @@ func New(ctx context.Context, cfg Config) (*Verifier, error) {
 	for _, ring := range v.rings {
 		v.wait.Go(func() { ring.run(ctx) })
 	}
+	v.wait.Go(func() { v.revoked.run(ctx) })
 	return v, nil
 }
 
-// configure checks everything and joins the mistakes.
-func (v *Verifier) configure(ctx context.Context, cfg Config) error {
-	var all []error
-	top := mistakes{all: &all}
-	if v.leeway > maxLeeway {
-		top.add("leeway", "more than %s", maxLeeway)
-	}
-	if v.maxBytes < 0 || v.maxBytes > hardMaxTokenBytes {
-		top.add("maxTokenBytes", "not between 1 and %d", hardMaxTokenBytes)
-	}
-	rings := make(map[ringKey]*keyRing)
-	var each []mistakes
-	for i, r := range cfg.Rules {
-		m := mistakes{where: fmt.Sprintf("rules[%d] %q: ", i, r.Name), all: &all}
-		before := len(all)
-		checked := checkRule(r, m)
-		if len(all) == before {
-			checked.keys = v.ring(ctx, r, rings, cfg.Logger, m)
-		}
-		v.rules, each = append(v.rules, checked), append(each, m)
-	}
-	v.places = checkPlaces(v.rules, cfg.Rules, each)
-	outputs := checkUnique(v.rules, each)
-	v.checkOverlap(outputs, top)
-	return errors.Join(all...)
-}
-
-// checkUnique refuses names and output headers that come twice, and gives the headers.
-func checkUnique(rules []*rule, m []mistakes) (outputs map[string]bool) {
-	names := make(map[string]bool)
-	outputs = make(map[string]bool)
-	for i, r := range rules {
-		if names[r.name] {
-			m[i].add("name", "another rule has it")
-		}
-		names[r.name] = true
-		for field, header := range r.headers() {
-			if outputs[header] {
-				m[i].add(field, "%q is set twice", header)
-			}
-			outputs[header] = true
-		}
-	}
-	return outputs
-}
-
-// checkOverlap refuses a header that both carries a token and is written: the one would undo the other.
-func (v *Verifier) checkOverlap(outputs map[string]bool, m mistakes) {
-	for _, p := range v.places {
-		if p.kind == inHeader && outputs[p.name] {
-			m.add("rules", "header %q carries a token and is set from a claim or payload", p.name)
-		}
-	}
-}
-
-// A ringKey tells key sources apart; rules with the same one share its keys.
-type ringKey struct {
-	issuer, jwks, file, uri string
-	insecure                bool
-	timeout                 time.Duration
-}
-
-// ring makes the key ring of a rule. What is at hand, inline or in a file, is read at once, so
-// that a mistake in it shows at the start.
-func (v *Verifier) ring(ctx context.Context, r Rule, rings map[ringKey]*keyRing, logger *slog.Logger, m mistakes) *keyRing {
-	id := ringKey{r.Issuer, r.JWKS, r.JWKSFile, r.JWKSURI, r.AllowInsecureHTTP, r.Timeout}
-	if ring, found := rings[id]; found {
-		return ring
-	}
-	field, src := v.source(r)
-	ring, err := newKeyRing(r.Issuer, src, logger, v.now)
-	if err != nil {
-		m.add("issuer", "%w", err)
-		return nil
-	}
-	ring.timeout = cmp.Or(r.Timeout, attemptTimeout)
-	if field != "" {
-		if ring.refresh(ctx); ring.failure != nil {
-			m.add(field, "%w", ring.failure)
-		}
-	}
-	rings[id] = ring
-	v.rings = append(v.rings, ring)
-	return ring
-}
-
-// source is where a rule's keys are; field names the setting of a source that is at hand.
-func (v *Verifier) source(r Rule) (field string, s source) {
-	switch {
-	case r.JWKS != "":
-		return "jwks", inline{r.JWKS}
-	case r.JWKSFile != "":
-		return "jwksFile", file{r.JWKSFile}
-	case r.JWKSURI != "":
-		uri, _ := checkURL(r.JWKSURI, r.AllowInsecureHTTP) // checkKeySource did it before
-		return "", &remote{uri: uri, client: v.client, now: v.now}
-	}
-	issuer, _ := checkURL(r.Issuer, r.AllowInsecureHTTP)
-	return "", &remote{issuer: issuer, text: r.Issuer, client: v.client, now: v.now}
-}
+// usualTokens is more tokens than most requests carry; room for them is made on the stack.
+const usualTokens = 4
 
 // Verify finds and verifies the tokens on a request; see [authz.Verifier].
 func (v *Verifier) Verify(ctx context.Context, req *authz.Request) (authz.Identity, error) {
 	return v.walk(ctx, req, nil)
 }
 
+// walk is the journey of the tokens on a request. It notes its steps in t where that is not nil.
 func (v *Verifier) walk(ctx context.Context, req *authz.Request, t *trace) (authz.Identity, error) {
 	id := authz.Identity{Tokens: make(map[string]authz.Token, len(v.rules))}
 	for _, r := range v.rules {
 		id.Tokens[r.name] = authz.Token{Status: authz.TokenMissing}
 	}
-	var sightings []sighting
+	var room [usualTokens]sighting
+	seen := room[:0]
 	if req.HTTP != nil {
 		var err error
-		if sightings, err = v.look(req.HTTP, id, t); err != nil {
+		if seen, err = v.look(req.HTTP, id, seen, t); err != nil {
 			return id, err
 		}
-		hide(req.HTTP, sightings, &id.Upstream)
+		hide(req.HTTP, seen, &id.Upstream)
 	}
-	for _, s := range sightings {
-		if err := v.verify(ctx, s); err != nil {
+	if err := v.demand(seen, t); err != nil {
+		return id, err
+	}
+	for i := range seen {
+		s := &seen[i]
+		if err := v.admit(ctx, s, req.Source.Certificate); err != nil {
 			id.Tokens[s.rule.name] = authz.Token{Status: authz.TokenInvalid}
 			return id, within(err, "rule %q", s.rule.name)
 		}
-		id.Tokens[s.rule.name] = authz.Token{
-			Status: authz.TokenValid, Issuer: s.rule.issuer, Claims: s.rule.shownClaims(s.token.claims), Header: s.token.shownHeader(),
-		}
+		id.Tokens[s.rule.name] = s.verdict.slot()
 	}
 	for _, r := range v.rules {
-		if len(r.outputs) > 0 || r.payloadHeader != "" {
-			t.begin(CheckHeaders, sighting{rule: r})
+		tells := &r.silence
+		if s := of(r, seen); s != nil {
+			tells = &s.verdict.tells
 		}
-		if err := r.tell(verified(sightings, r), &id.Upstream); err != nil {
-			id.Tokens[r.name] = authz.Token{Status: authz.TokenInvalid}
-			return id, within(err, "rule %q", r.name)
-		}
+		id.Upstream.SetHeaders = append(id.Upstream.SetHeaders, tells.SetHeaders...)
+		id.Upstream.RemoveHeaders = append(id.Upstream.RemoveHeaders, tells.RemoveHeaders...)
 	}
 	return id, nil
 }
 
-// look finds the tokens on a request and the rule for each. A token that cannot be given to one
-// rule spoils the slots of all that read its place.
-func (v *Verifier) look(http *authz.HTTP, id authz.Identity, t *trace) ([]sighting, error) {
-	var sightings []sighting
-	for _, p := range v.places {
-		s, found, err := v.lookAt(p, http, t)
-		if err == nil && found {
-			t.next(CheckAlone)
-			err = unlike(s, sightings)
-		}
-		if err != nil {
-			for _, r := range p.rules {
-				if s.rule == nil || s.rule == r {
-					id.Tokens[r.name] = authz.Token{Status: authz.TokenInvalid}
-				}
-			}
-			return nil, within(err, "%s %q", p.kind, p.name)
-		}
-		if found {
-			sightings = append(sightings, s)
+// admit judges one token. What a verdict from the cache cannot know is checked every time: the
+// clock, the revocation lists, the connection. Only a token that passes all of it is kept.
+func (v *Verifier) admit(ctx context.Context, s *sighting, certificate string) (err error) {
+	now := v.now()
+	if s.cached {
+		err = s.verdict.dates.check(now, v.leeway)
+	} else {
+		s.verdict, err = v.verify(ctx, s, now)
+	}
+	if err != nil {
+		return err
+	}
+	if len(v.revoked.feeds) > 0 {
+		s.trace.begin(CheckRevocation, s)
+		if err := v.revoked.check(s.rule.issuer, s.verdict.marks, now); err != nil {
+			return err
 		}
 	}
-	return sightings, nil
-}
-
-func (v *Verifier) lookAt(p *place, http *authz.HTTP, t *trace) (s sighting, found bool, err error) {
-	s = sighting{place: p, trace: t}
-	t.begin(CheckPlace, s)
-	if s.text, found, err = p.find(http); err != nil || !found {
-		return s, false, err
-	}
-	t.saw(s)
-	t.begin(CheckForm, s)
-	if s.token, err = parseJWS(s.text, v.maxBytes); err != nil {
-		return s, false, err
-	}
-	t.saw(s)
-	t.begin(CheckIssuer, s)
-	if s.rule = p.ruleFor(s.token.issuer); s.rule == nil {
-		return s, false, refusal(authz.TokenIssuerUnknown, "no rule here is for the token's issuer")
-	}
-	t.saw(s)
-	return s, true, nil
-}
-
-// unlike refuses a second token for one slot, and one token in two slots: user and workload must
-// each prove who they are.
-func unlike(s sighting, others []sighting) error {
-	for _, other := range others {
-		if other.rule == s.rule {
-			return multiple("a second token for rule %q", s.rule.name)
+	if s.verdict.binding.bound {
+		s.trace.begin(CheckCertificate, s)
+		if err := v.certificates.check(s.verdict.binding, certificate); err != nil {
+			return err
 		}
-		if other.text == s.text {
-			return multiple("the token stands in another place too")
-		}
+	}
+	if !s.cached && s.trace == nil {
+		v.cache.put(s.id, s.verdict)
 	}
 	return nil
 }
 
-// verify judges one token: what the rule allows, then the signature, then the claims. Where the
-// signature is bad that is all that is said, whatever the claims are.
-func (v *Verifier) verify(ctx context.Context, s sighting) error {
-	s.trace.begin(CheckType, s)
-	if !slices.Contains(s.rule.types, s.token.typ) {
-		return unsupported("the rule does not take tokens of this typ")
-	}
-	s.trace.next(CheckAlgorithm)
-	if len(s.rule.algorithms) > 0 && !slices.Contains(s.rule.algorithms, s.token.algorithm) {
-		return unsupported("the rule does not allow this alg")
+// verify judges a token that is not in the cache: what the rule allows, then the signature, then
+// the claims. Where the signature is bad that is all that is said, whatever the claims are.
+func (v *Verifier) verify(ctx context.Context, s *sighting, now time.Time) (*verdict, error) {
+	if err := s.rule.checkHeader(s); err != nil {
+		return nil, err
 	}
 	s.trace.next(CheckKey)
 	k, err := s.rule.keys.key(ctx, s.token.kid)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.key = k
 	s.trace.saw(s)
 	if !slices.Contains(k.algorithms, s.token.algorithm) {
-		return refusal(authz.TokenKeyUnknown, "the issuer's key of that id is not for this alg")
+		return nil, refusal(authz.TokenKeyUnknown, "the issuer's key of that id is not for this alg")
 	}
 	s.trace.next(CheckSignature)
 	if !algorithms[s.token.algorithm].verify(k.public, s.token.signed, s.token.signature) {
-		return refusal(authz.TokenSignature, "the signature is not the key's")
+		return nil, refusal(authz.TokenSignature, "the signature is not the key's")
 	}
-	return s.rule.checkClaims(s, v.now(), v.leeway)
+	dates, err := s.rule.checkClaims(s, now, v.leeway)
+	if err != nil {
+		return nil, err
+	}
+	return newVerdict(s, dates)
 }
 
 // within adds the place of a failure to its text.
@@ -305,9 +185,9 @@ func within(err error, format string, args ...any) error {
 }
 
 // Ready is nil while tokens of every issuer can be verified; its error names each issuer whose
-// keys are missing or too old.
+// keys are missing or too old, and revocation lists that are.
 func (v *Verifier) Ready() error {
-	var all []error
+	all := []error{v.revoked.state()}
 	for _, ring := range v.rings {
 		all = append(all, ring.state())
 	}

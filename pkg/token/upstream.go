@@ -8,16 +8,6 @@ import (
 	"github.com/sallyport/sallyport/pkg/authz"
 )
 
-// A sighting is a token where it was found, and the rule it is for.
-type sighting struct {
-	text  string
-	place *place
-	token *jws
-	rule  *rule
-	key   *key   // nil until it is found
-	trace *trace // nil where nobody asks for the steps
-}
-
 // hide takes out of the request the tokens that are not to be passed on, wherever they stand.
 func hide(http *authz.HTTP, sightings []sighting, m *authz.Mutation) {
 	var hidden []string

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A checker finds what the types of a [Config] cannot say. It also makes names and paths uniform:
@@ -64,12 +65,19 @@ func (c *checker) required(path string, section any) {
 	for _, field := range fields(reflect.TypeOf(section)) {
 		at := join(path, field.Tag.Get("yaml"))
 		switch why := field.Tag.Get("required"); {
-		case why == "" || c.has(at):
+		case why == "" || c.has(at) || c.has(join(path, field.Tag.Get("or"))):
 		case why == "yes":
 			c.fault(at, "required")
 		default:
 			c.fault(at, "required: %s", why)
 		}
+	}
+}
+
+// positive refuses a duration that is set and leaves no time.
+func (c *checker) positive(d time.Duration, path string) {
+	if c.has(path) && d <= 0 && !c.wrong[path] {
+		c.fault(path, "must be more than 0")
 	}
 }
 

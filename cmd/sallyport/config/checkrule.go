@@ -26,6 +26,11 @@ func (c *checker) jwt(j *JWT) {
 	if c.has("jwt.resourceMetadata") && !isResourceMetadata(j.ResourceMetadata) {
 		c.fault("jwt.resourceMetadata", "must be an https URL; plain http needs a loopback host")
 	}
+	c.existingFile(&j.Revocation.File, "jwt.revocation.file")
+	c.positive(j.Revocation.MaxAge, "jwt.revocation.maxAge")
+	if c.has("jwt.revocation.maxAge") && !c.has("jwt.revocation.file") {
+		c.fault("jwt.revocation.maxAge", "needs file: there is no list that could grow old")
+	}
 	rules := ruleChecker{checker: c, names: map[string]string{}, places: map[string]string{}, headers: map[string]string{}}
 	for i := range j.Rules {
 		path := index("jwt.rules", i)
@@ -54,6 +59,8 @@ type ruleChecker struct {
 func (c *ruleChecker) rule(r *Rule, path string) {
 	c.required(path, *r)
 	c.name(r.Name, path+".name")
+	c.trustDomain(r, path)
+	c.positive(r.MaxLifetime, path+".maxLifetime")
 	c.keys(r, path)
 	for i := range r.FromHeaders {
 		c.headerSource(&r.FromHeaders[i], index(path+".fromHeaders", i))
@@ -85,6 +92,29 @@ func (c *ruleChecker) name(name, path string) {
 		c.fault(path, "the same as %s", first)
 	default:
 		c.names[name] = path
+	}
+}
+
+// trustDomain checks a rule for JWT-SVIDs.
+func (c *ruleChecker) trustDomain(r *Rule, path string) {
+	at := path + ".trustDomain"
+	if !c.has(at) {
+		return
+	}
+	for i, name := range r.Algorithms {
+		if name == "EdDSA" {
+			c.fault(index(path+".algorithms", i), "a JWT-SVID is signed with RS, PS or ES")
+		}
+	}
+	switch {
+	case !formats["trustDomain"].is(r.TrustDomain):
+		c.fault(at, "must be %s", formats["trustDomain"].Meaning)
+	case c.has(path + ".issuer"):
+		c.fault(at, "issuer is set too; a rule is for one of them")
+	case c.has(path + ".types"):
+		c.fault(path+".types", "cannot be set beside trustDomain: those of a JWT-SVID are JWT, JOSE and none")
+	case !c.has(path+".jwks") && !c.has(path+".jwksFile") && !c.has(path+".jwksUri"):
+		c.fault(at, "needs the domain's bundle in jwks, jwksFile or jwksUri")
 	}
 }
 
@@ -140,10 +170,10 @@ func (c *ruleChecker) headerSource(source *HeaderSource, path string) {
 // readPlaces refuses two rules that would read the same token.
 func (c *ruleChecker) readPlaces(r *Rule, path string) {
 	read := func(at, kind, name, prefix string) {
-		key := strings.Join([]string{r.Issuer, kind, name, prefix}, "\x00")
+		key := strings.Join([]string{r.Issuer, r.TrustDomain, kind, name, prefix}, "\x00")
 		first, taken := c.places[key]
 		switch {
-		case r.Issuer == "" || name == "": // missed already
+		case r.Issuer == "" && r.TrustDomain == "" || name == "": // missed already
 		case taken:
 			c.fault(at, "%s reads the same place for the same issuer", first)
 		default:

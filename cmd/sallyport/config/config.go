@@ -31,6 +31,7 @@ const maxFileBytes = 1 << 20
 //
 //	yaml      the name
 //	required  "yes", or why the setting must be there
+//	or        a setting that may be there instead of a required one
 //	format    what a text must look like: a name of [Formats]
 //	enum      the allowed values, separated by commas
 //	note      why no others
@@ -113,8 +114,36 @@ type JWT struct {
 	// refusal; by it a client finds the issuer to ask for a token.
 	ResourceMetadata string `yaml:"resourceMetadata" format:"url" source:"RFC 9728, section 5.1"`
 
+	// Cache holds tokens that were verified.
+	Cache Cache `yaml:"cache"`
+
+	// Revocation says which tokens are refused though they are valid.
+	Revocation Revocation `yaml:"revocation"`
+
 	// Rules are the tokens that a request may carry.
 	Rules []Rule `yaml:"rules" empty:"ok" source:"Istio, jwtRules"`
+}
+
+// Cache holds tokens that were verified, so that one which comes again costs no signature. Time, keys,
+// revocation and client certificate are looked at every time all the same.
+type Cache struct {
+	// MaxBytes bounds the memory of the cache: 64KiB, 1MiB or a number of bytes. 0 turns it off.
+	MaxBytes Size `yaml:"maxBytes" empty:"ok"`
+}
+
+// Revocation says which tokens are refused though they are valid.
+type Revocation struct {
+	// File is a list of revoked tokens, in YAML or JSON. It is watched: a second after it changed, no
+	// token is taken that it revokes. A list that cannot be read does not replace the one before. It has
+	// two members: revoked, a list, and updated, a time such as 2026-11-24T09:00:00Z at which the list
+	// was known to be complete. An entry has issuer (of a JWT-SVID: spiffe:// and its trust domain) and
+	// one of jti, sid, client_id (azp too) and sub; beside sub stands before, a time: tokens of the
+	// subject that were issued before it are refused, and those without iat.
+	File string `yaml:"file" source:"RFC 7519, section 4.1.7; OpenID Connect Back-Channel Logout 1.0, section 2.1"`
+
+	// MaxAge is how old updated may be, which must then be there. With an older list every token is
+	// refused with status 503. Without it a list is good for ever.
+	MaxAge time.Duration `yaml:"maxAge" needs:"file"`
 }
 
 // A Rule is one token that a request may carry, in the names of Istio's JWTRule.
@@ -124,7 +153,16 @@ type Rule struct {
 	Name string `yaml:"name" format:"name"`
 
 	// Issuer is what iss must be, byte by byte.
-	Issuer string `yaml:"issuer" required:"a rule believes one issuer" source:"Istio, JWTRule; RFC 7519, section 4.1.1"`
+	Issuer string `yaml:"issuer" required:"a rule believes one issuer" or:"trustDomain" source:"Istio, JWTRule; RFC 7519, section 4.1.1"`
+
+	// TrustDomain is a SPIFFE trust domain, such as example.org: the token is a JWT-SVID, its sub is the
+	// SPIFFE ID of a workload of the domain, and the keys are those for jwt-svid of the domain's bundle,
+	// which jwks, jwksFile or jwksUri must give. iss is not looked at.
+	TrustDomain string `yaml:"trustDomain" format:"trustDomain" excludes:"issuer,types" source:"SPIFFE JWT-SVID; SPIFFE-ID, section 2.1"`
+
+	// Required refuses a request without this token with status 401, before any policy is asked.
+	// Without it policy decides what to do with a request whose slot is empty.
+	Required bool `yaml:"required"`
 
 	// Audiences are the names of this service; aud must have one of them, byte by byte.
 	Audiences []string `yaml:"audiences" required:"without it a token that was issued for any other service would be taken (Istio takes it)" source:"Istio, JWTRule; RFC 7519, section 4.1.3"`
@@ -134,6 +172,10 @@ type Rule struct {
 
 	// Types narrows the type header. Without it both types and an absent header are taken.
 	Types []string `yaml:"types" enum:"JWT,at+jwt" source:"RFC 9068, section 2.1"`
+
+	// MaxLifetime is the longest time that a token may live, from iat to exp; iat must then be there.
+	// Without it any lifetime is taken.
+	MaxLifetime time.Duration `yaml:"maxLifetime"`
 
 	// JWKS is the JWK set itself, as JSON text. At most one of jwks, jwksFile and jwksUri is set;
 	// with none of them the keys are found by OpenID discovery at the issuer.

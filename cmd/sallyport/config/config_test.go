@@ -60,8 +60,12 @@ request:
   timeout: 500ms
 jwt:
   leeway: 1m
+  cache: {maxBytes: 0}
+  revocation: {file: testdata/file, maxAge: 5m}
   rules:
     - name: users
+      required: true
+      maxLifetime: 1h
       issuer: login.example.com
       audiences: [orders, "2026"]
       algorithms: [RS256, EdDSA]
@@ -80,6 +84,11 @@ jwt:
       issuer: https://spire.example.com
       audiences: [mesh]
       jwks: '{"keys": []}'
+      fromCookies: [workload]
+    - name: svid
+      trustDomain: example.org
+      audiences: [mesh]
+      jwksUri: https://spire.example.org/bundle
       fromCookies: [workload]
 policy:
   path: mesh/authz/decision
@@ -106,8 +115,8 @@ decisionLog:
 			want: func(c *config.Config) {
 				c.Listen = config.Listen{GRPC: config.Address{Network: "unix", Address: "/run/sallyport/grpc.sock"}, Insecure: true}
 				c.Request = config.Request{AmbiguousPaths: config.FlagAmbiguousPaths, MaxBodyBytes: 64 << 10, Timeout: 500 * time.Millisecond}
-				c.JWT = config.JWT{Leeway: time.Minute, Rules: []config.Rule{{
-					Name: "users", Issuer: "login.example.com", Audiences: []string{"orders", "2026"},
+				c.JWT = config.JWT{Leeway: time.Minute, Revocation: config.Revocation{File: "testdata/file", MaxAge: 5 * time.Minute}, Rules: []config.Rule{{
+					Name: "users", Required: true, MaxLifetime: time.Hour, Issuer: "login.example.com", Audiences: []string{"orders", "2026"},
 					Algorithms: []string{"RS256", "EdDSA"}, Types: []string{"at+jwt"},
 					JWKSURI: "http://issuer.internal/jwks", AllowInsecureHTTP: true, Timeout: 250 * time.Millisecond,
 					FromHeaders: []config.HeaderSource{{Name: "x-token", Prefix: "Token "}, {Name: "x-bare"}},
@@ -117,6 +126,9 @@ decisionLog:
 				}, {
 					Name: "workload", Issuer: "https://spire.example.com", Audiences: []string{"mesh"},
 					JWKS: `{"keys": []}`, FromCookies: []string{"workload"}, Timeout: 5 * time.Second,
+				}, {
+					Name: "svid", TrustDomain: "example.org", Audiences: []string{"mesh"},
+					JWKSURI: "https://spire.example.org/bundle", FromCookies: []string{"workload"}, Timeout: 5 * time.Second,
 				}}}
 				c.Policy = config.Policy{
 					Path: "mesh/authz/decision", OutputHeaders: []string{"x-tenant"}, MaxSteps: 5000,

@@ -30,6 +30,9 @@ func (s *source) decode(node *yaml.Node, path string, v reflect.Value, tag refle
 	}
 	if isText {
 		s.text(node, path, text.UnmarshalText, tag)
+		if size, isSize := reflect.TypeAssert[Size](v); isSize && size == 0 && tag.Get("empty") != "ok" && !s.wrong[path] {
+			s.fault(path, "must be from 1 byte to 1GiB")
+		}
 		return
 	}
 	s.value(node, path, v, tag)

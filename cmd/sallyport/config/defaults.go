@@ -14,7 +14,7 @@ func Default() Config {
 			MaxBodyBytes:   1 << 20,
 			Timeout:        5 * time.Second,
 		},
-		JWT:         JWT{Leeway: 30 * time.Second},
+		JWT:         JWT{Leeway: 30 * time.Second, Cache: Cache{MaxBytes: 32 << 20}},
 		Policy:      Policy{Path: "envoy/authz/allow", MaxSteps: 1_000_000},
 		DecisionLog: DecisionLog{Stdout: true},
 	}

@@ -30,13 +30,14 @@ var formats = map[string]Format{
 	"output": {tokenPattern, append([]string{"host"}, framing...), "the name of a header (RFC 9110, section 5.1) that neither routes nor frames the request"},
 	"cookie": {tokenPattern, nil, "a cookie's name (RFC 6265, section 4.1.1)"},
 	// What parts the prefix from the token is no letter or digit, or it would be read as one with it.
-	"prefix":     {`^([ -+\x2D-~]*[ -+\x2D-/:-@\x5B-\x60{-~])?$`, nil, "visible ASCII and spaces, without a comma, that does not end with a letter or digit"},
-	"url":        {`^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+([/?][^#]*)?$`, nil, "an https URL without user, password and fragment; plain http needs a loopback host or allowInsecureHTTP"},
-	"realm":      {`^[ -~]+$`, nil, "printable ASCII"},
-	"client":     {`^(spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)*|` + dnsLabel + `(\.` + dnsLabel + `)*)$`, nil, "a SPIFFE id or a DNS name"},
-	"dns":        {`^` + dnsLabel + `(\.` + dnsLabel + `)*$`, nil, "a host name or IPv4 address, without scheme, port and wildcard"},
-	"host":       {`^(\*\.)?` + dnsLabel + `(\.` + dnsLabel + `)*$`, nil, "a host name, without a port, or *. and a domain"},
-	"entrypoint": {`^[A-Za-z0-9_.:-]+(/[A-Za-z0-9_.:-]+)*$`, nil, "a rule's path such as envoy/authz/allow"},
+	"prefix":      {`^([ -+\x2D-~]*[ -+\x2D-/:-@\x5B-\x60{-~])?$`, nil, "visible ASCII and spaces, without a comma, that does not end with a letter or digit"},
+	"url":         {`^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+([/?][^#]*)?$`, nil, "an https URL without user, password and fragment; plain http needs a loopback host or allowInsecureHTTP"},
+	"realm":       {`^[ -~]+$`, nil, "printable ASCII"},
+	"client":      {`^(spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)*|` + dnsLabel + `(\.` + dnsLabel + `)*)$`, nil, "a SPIFFE id or a DNS name"},
+	"trustDomain": {`^[a-z0-9._-]{1,255}$`, nil, "the name of a SPIFFE trust domain, such as example.org"},
+	"dns":         {`^` + dnsLabel + `(\.` + dnsLabel + `)*$`, nil, "a host name or IPv4 address, without scheme, port and wildcard"},
+	"host":        {`^(\*\.)?` + dnsLabel + `(\.` + dnsLabel + `)*$`, nil, "a host name, without a port, or *. and a domain"},
+	"entrypoint":  {`^[A-Za-z0-9_.:-]+(/[A-Za-z0-9_.:-]+)*$`, nil, "a rule's path such as envoy/authz/allow"},
 }
 
 // Formats are those that the format tag names.

@@ -32,6 +32,24 @@ func TestParseRules(t *testing.T) {
 			"1:14: jwt.realm: must be printable ASCII"}},
 		{"metadata over plain HTTP", "jwt: {resourceMetadata: 'http://orders.example.com/'}\n", []string{
 			"1:25: jwt.resourceMetadata: must be an https URL; plain http needs a loopback host"}},
+		{"a list that is not there", "jwt: {revocation: {file: absent.yaml, maxAge: -1s}}\n", []string{
+			`1:26: jwt.revocation.file: "absent.yaml": no such file or directory`,
+			"1:47: jwt.revocation.maxAge: must be more than 0"}},
+		{"an age without a list", "jwt: {revocation: {maxAge: 1m}}\n", []string{
+			"1:28: jwt.revocation.maxAge: needs file: there is no list that could grow old"}},
+		{"no lifetime", rule1 + " - {name: b, issuer: 'https://b', audiences: [x], maxLifetime: 0s}\n", []string{
+			"4:64: jwt.rules[1].maxLifetime: must be more than 0"}},
+		{"a domain that is none", rule1 + " - {name: b, trustDomain: 'spiffe://b', audiences: [x], jwksUri: 'https://b'}\n", []string{
+			"4:27: jwt.rules[1].trustDomain: must be the name of a SPIFFE trust domain, such as example.org"}},
+		{"a domain beside an issuer", rule1 + " - {name: b, issuer: 'https://b', trustDomain: b, audiences: [x], jwksUri: 'https://b'}\n", []string{
+			"4:48: jwt.rules[1].trustDomain: issuer is set too; a rule is for one of them"}},
+		{"a domain with types and EdDSA", rule1 + " - {name: b, trustDomain: b, audiences: [x], types: [JWT], algorithms: [RS256, EdDSA], jwksUri: 'https://b'}\n", []string{
+			"4:53: jwt.rules[1].types: cannot be set beside trustDomain: those of a JWT-SVID are JWT, JOSE and none",
+			"4:80: jwt.rules[1].algorithms[1]: a JWT-SVID is signed with RS, PS or ES"}},
+		{"a domain without a bundle", rule1 + " - {name: b, trustDomain: b, audiences: [x]}\n", []string{
+			"4:27: jwt.rules[1].trustDomain: needs the domain's bundle in jwks, jwksFile or jwksUri"}},
+		{"a domain twice in one place", rule1 + " - {name: b, trustDomain: b, audiences: [x], jwksUri: 'https://b'}\n - {name: c, trustDomain: b, audiences: [x], jwksUri: 'https://b'}\n", []string{
+			"5:4: jwt.rules[2].fromHeaders[0]: jwt.rules[1] reads the same place for the same issuer"}},
 		{"a name that is none", rule1 + " - {name: Users, issuer: 'https://b', audiences: [x]}\n", []string{
 			"4:11: jwt.rules[1].name: must be a small letter and then letters, digits, _ or -, 64 at most"}},
 		{"a name twice", rule1 + " - {name: users, issuer: 'https://b', audiences: [x]}\n", []string{

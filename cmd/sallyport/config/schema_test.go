@@ -74,7 +74,7 @@ func examples(t *testing.T) map[string]string {
 func beside(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"tls.crt", "tls.key", "ca.crt", "spire.json", "keys.json"} {
+	for _, name := range []string{"tls.crt", "tls.key", "ca.crt", "spire.json", "keys.json", "revoked.yaml"} {
 		write(t, filepath.Join(dir, name), "")
 	}
 	if err := os.Mkdir(filepath.Join(dir, "policies"), 0o700); err != nil {
@@ -114,6 +114,16 @@ func TestSchemaRefuses(t *testing.T) {
 		"a duration of words":     "request: {timeout: 5 seconds}",
 		"no time":                 "request: {timeout: 0s}",
 		"negative leeway":         "jwt: {leeway: -1s}",
+		"a cache below nothing":   "jwt: {cache: {maxBytes: -1}}",
+		"a cache without limit":   "jwt: {cache: {maxBytes: unlimited}}",
+		"an age of no list":       "jwt: {revocation: {maxAge: 1m}}",
+		"a list of no age":        "jwt: {revocation: {file: testdata/file, maxAge: 0s}}",
+		"a list that is not text": "jwt: {revocation: {file: []}}",
+		"no lifetime":             rule("maxLifetime: 0s"),
+		"required by a word":      rule("required: 'yes'"),
+		"an issuer and a domain":  rule("trustDomain: example.org, jwks: '{}'"),
+		"a domain with types":     "jwt: {rules: [{trustDomain: a, audiences: [x], jwks: '{}', types: [JWT]}]}",
+		"a domain as a URL":       "jwt: {rules: [{trustDomain: 'spiffe://a', audiences: [x], jwks: '{}'}]}",
 		"rules that are none":     "jwt: {rules: {}}",
 		"a rule without issuer":   "jwt: {rules: [{name: a, audiences: [x]}]}",
 		"a rule for anyone":       "jwt: {rules: [{name: a, issuer: 'https://a'}]}",

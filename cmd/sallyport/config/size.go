@@ -25,7 +25,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	switch {
 	case errors.Is(err, strconv.ErrSyntax):
 		return errors.New("must be a size such as 64KiB, 1MiB or a number of bytes")
-	case err != nil || int64(n) > maxSize/unit || n == 0:
+	case err != nil || int64(n) > maxSize/unit:
 		return errors.New("must be from 1 byte to 1GiB")
 	}
 	*s = Size(int64(n) * unit)

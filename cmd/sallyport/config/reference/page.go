@@ -74,6 +74,8 @@ func (s setting) row() (row, error) {
 	text, err := s.defaultText()
 	r := row{Path: "`" + s.path + "`", Type: s.typeText(), Meaning: code(s), Allowed: s.allowed(), Source: s.tag.Get("source")}
 	switch {
+	case s.tag.Get("or") != "":
+		r.Default = "**required**, or `" + s.tag.Get("or") + "`"
 	case s.tag.Get("required") != "":
 		r.Default = "**required**"
 	case text != "":

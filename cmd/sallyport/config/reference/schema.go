@@ -41,6 +41,7 @@ func writeSchema(root setting) ([]byte, error) {
 func section(settings []setting) (object, error) {
 	properties := object{}
 	var required []string
+	var alternatives []object
 	var excluded []object
 	needed := object{}
 	for _, s := range settings {
@@ -49,7 +50,10 @@ func section(settings []setting) (object, error) {
 			return nil, err
 		}
 		properties[s.name] = schema
-		if s.tag.Get("required") != "" {
+		switch other := s.tag.Get("or"); {
+		case other != "":
+			alternatives = []object{{"required": []string{s.name}}, {"required": []string{other}}}
+		case s.tag.Get("required") != "":
 			required = append(required, s.name)
 		}
 		if other := s.tag.Get("needs"); other != "" {
@@ -64,6 +68,9 @@ func section(settings []setting) (object, error) {
 	schema := object{"type": "object", "additionalProperties": false, "properties": properties}
 	if len(required) > 0 {
 		schema["required"] = required
+	}
+	if len(alternatives) > 0 {
+		schema["anyOf"] = alternatives
 	}
 	if len(excluded) > 0 {
 		schema["not"] = object{"anyOf": excluded}
@@ -101,6 +108,11 @@ func (s setting) form() (object, error) {
 	case reflect.TypeFor[config.Address]():
 		return s.text(addressPattern), nil
 	case reflect.TypeFor[config.Size]():
+		if s.mayBeEmpty() {
+			return object{"anyOf": []object{
+				{"type": "integer", "minimum": 0, "maximum": maxSize}, {"type": "string", "pattern": sizePattern},
+			}}, nil
+		}
 		return object{"anyOf": []object{
 			{"type": "integer", "minimum": 1, "maximum": maxSize},
 			{"type": "string", "pattern": sizePattern, "not": object{"pattern": zeroPattern}},

@@ -100,6 +100,9 @@ func (s setting) defaultText() (string, error) {
 	}
 	switch value := s.standard.Interface().(type) {
 	case time.Duration:
+		if value == 0 && !s.mayBeEmpty() { // none, where 0 could not be written
+			return "", nil
+		}
 		return value.String(), nil
 	case config.Size:
 		return sizeText(int64(value)), nil

@@ -8,6 +8,7 @@ import (
 	"maps"
 	mathrand "math/rand/v2"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/pkg/authz"
 	"github.com/sallyport/sallyport/pkg/token"
@@ -39,6 +40,13 @@ func newForge() (*forge, error) {
 	}
 	f.key("partner", "ES256")
 	f.key("workload", "ES256")
+	f.key("svid-es256", "ES256")
+	f.key("svid-rs256", "RS256")
+	f.key("svid-ps384", "PS384")
+	f.key("svid-eddsa", "EdDSA")
+	f.key("svid-x509", "ES256")
+	f.key("svid-signature", "ES256")
+	f.key("svid-no-use", "ES256")
 	for _, id := range []string{"twice", "encrypting", "svid", "signing", "checking", "leaked", "unnamed-alg", "p384-no-alg", "rfc9864"} {
 		f.key(id, map[string]string{"p384-no-alg": "ES384", "rfc9864": "EdDSA"}[id])
 	}
@@ -100,6 +108,9 @@ func (f *forge) suite() suite {
 		{
 			Name: "bare", Issuer: bareIssuer, Audiences: []string{"orders"}, JWKS: f.bareSet(),
 			FromHeaders: []token.HeaderSource{{Name: "X-Bare-Token"}},
+		},
+		{
+			Name: "svid", TrustDomain: trustDomain, Audiences: []string{"orders"}, JWKS: f.bundle(), MaxLifetime: 2 * time.Hour,
 		},
 		{Name: "odd", Issuer: oddIssuer, Audiences: []string{"orders"}, JWKS: f.oddSet()},
 	}}

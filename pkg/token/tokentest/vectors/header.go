@@ -204,7 +204,7 @@ func (f *forge) typ() []vector {
 		bearer("null", f.raw(`{"alg":"ES256","kid":"es256","typ":null}`, f.claimsText()), authz.TokenMalformed),
 		idToken("nonce"), idToken("at_hash"), idToken("c_hash"), idToken("s_hash"),
 		bearer("a logout token without typ", f.good(map[string]any{"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}}), authz.TokenUnsupported),
-		bearer("bound by cnf", f.good(map[string]any{"cnf": map[string]any{"jkt": "x"}}), authz.TokenUnsupported),
+		bearer("bound by cnf", f.good(map[string]any{"cnf": map[string]any{"jkt": "x"}}), authz.TokenBinding),
 		bearer("JWT where the rule takes at+jwt", f.partnerAs("JWT"), authz.TokenUnsupported),
 		bearer("absent where the rule takes at+jwt", f.partnerAs(nil), authz.TokenUnsupported),
 	}

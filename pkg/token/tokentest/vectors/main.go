@@ -22,7 +22,9 @@ type vector struct {
 	Name    string              `json:"name"`
 	Path    string              `json:"path,omitempty"`
 	Headers map[string][]string `json:"headers"`
-	Want    authz.Reason        `json:"want"`
+	// Certificate is the client's, as Envoy sends it in source.certificate.
+	Certificate string       `json:"certificate,omitempty"`
+	Want        authz.Reason `json:"want"`
 	// Valid are the slots that hold a valid token; only for what is not refused.
 	Valid []string `json:"valid,omitempty"`
 }
@@ -55,7 +57,7 @@ func generate() (map[string][]byte, error) {
 	}
 	files := make(map[string][]byte)
 	documents := map[string]any{"suite.json": f.suite()}
-	for _, section := range []map[string][]vector{f.transport(), f.shape(), f.header(), f.keys(), f.claims(), f.slots()} {
+	for _, section := range []map[string][]vector{f.transport(), f.shape(), f.header(), f.keys(), f.claims(), f.slots(), f.svids(), f.bound()} {
 		for name, vectors := range section {
 			documents[name+".json"] = vectors
 		}
