@@ -36,6 +36,7 @@ type mesh struct {
 // A setup says what is special about a mesh.
 type setup struct {
 	config    string            // file in testdata, of Sallyport
+	settings  []edit            // of that file
 	network   bool              // deploy/envoy/network.yaml rather than envoy.yaml
 	edits     []edit            // of the bootstrap
 	files     map[string]string // see envoytest.Options
@@ -59,7 +60,7 @@ func startMesh(t *testing.T, s setup) *mesh {
 		admin, listener = 9902, 10001
 	}
 	m := &mesh{ports: map[int]int{admin: freePort(t), listener: freePort(t), 4317: freePort(t)}, access: newOutput()}
-	m.sallyport = startSallyport(t, s.config, edit{"10001", strconv.Itoa(m.ports[10001])})
+	m.sallyport = startSallyport(t, s.config, append(s.settings, edit{"10001", strconv.Itoa(m.ports[10001])})...)
 	if s.upstream == nil {
 		m.upstream = startUpstream(t)
 		s.upstream = m.upstream.addr
