@@ -1,41 +1,36 @@
 package token
 
 import (
-	"slices"
+	"context"
 
 	"github.com/sallyport/sallyport/pkg/authz"
 )
 
-// CheckSignature takes a JWS as far as Verify does before it looks at claims: public vectors sign
-// payloads that are none.
-func CheckSignature(jwks, text string) error {
-	set, _, err := parseKeySet([]byte(jwks))
-	if err != nil {
-		return refusal(authz.TokenKeysUnavailable, "%w", err)
-	}
+// VerifyJWS verifies a JWS as Verify does a token for the first rule, up to its claims: what public
+// vectors sign has none. It is nil where Verify would go on to judge claims.
+func (v *Verifier) VerifyJWS(ctx context.Context, text string) error {
 	header, payload, signature, err := split(text)
 	if err != nil {
-		return err
-	}
-	t := jws{signed: header + "." + payload}
-	if t.header, err = decodeSegment("header", header); err != nil {
-		return err
-	}
-	if err := t.readHeader(); err != nil {
 		return err
 	}
 	if _, err := decodeBase64(payload); err != nil {
 		return malformed("payload: %w", err)
 	}
-	if t.signature, err = decodeBase64(signature); err != nil {
-		return malformed("signature: %w", err)
+	return v.VerifySigned(ctx, header, header+"."+payload, signature)
+}
+
+// VerifySigned verifies the signature of any bytes, by what a header says.
+func (v *Verifier) VerifySigned(ctx context.Context, header, signed, signature string) error {
+	const noClaims = "e30" // {}
+	t, err := parseJWS(header+"."+noClaims+"."+signature, v.maxBytes)
+	if err != nil {
+		return err
 	}
-	k := set.find(t.kid)
-	if k == nil || !slices.Contains(k.algorithms, t.algorithm) {
-		return refusal(authz.TokenKeyUnknown, "no key of that id, or not for this alg")
+	t.signed = signed
+	s := sighting{rule: v.rules[0], token: t, trace: &trace{now: v.now()}}
+	err = v.verify(ctx, s)
+	if steps := s.trace.steps; steps[len(steps)-1].Check == CheckClaims && authz.ReasonOf(err) != authz.TokenSignature {
+		return nil
 	}
-	if !algorithms[t.algorithm].verify(k.public, t.signed, t.signature) {
-		return refusal(authz.TokenSignature, "the signature is not the key's")
-	}
-	return nil
+	return err
 }
