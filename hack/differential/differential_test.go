@@ -23,10 +23,6 @@ import (
 // vectors is where the test vectors of pkg/token are.
 const vectors = "../../pkg/token/testdata/vectors"
 
-// rounds is how often each mutation is tried with a token of each algorithm. It makes 4,000 tokens
-// in all, of which the race detector takes a minute.
-const rounds = 8
-
 // standing is the clock of the mutated tokens.
 const standing = 1_900_000_000
 
@@ -72,11 +68,14 @@ func agree(ours map[string]any, b believed, text string) error {
 // Whatever pkg/token makes of thousands of wrong and right tokens, it accepts none that go-jose or
 // golang-jwt refuses, and reads in it what they read.
 func TestMutations(t *testing.T) {
-	all := tally{}
+	all, keys, mutations := tally{}, make(map[string]*tokentest.Key), mutations()
+	for _, alg := range asymmetric {
+		keys[alg] = newKey(t, alg)
+	}
 	for i, alg := range asymmetric {
 		t.Run(alg, func(t *testing.T) {
 			counts := tally{}
-			for k, r := range rulesFor(t, alg) {
+			for k, r := range rulesFor(t, alg, keys) {
 				b, v := believe(t, r.Rule, time.Unix(standing, 0)), verifier(t, time.Unix(standing, 0), r.Rule)
 				for j, m := range mutations {
 					for round := k; round < rounds; round += 2 {
@@ -126,13 +125,13 @@ type keyed struct {
 
 // rulesFor are two rules for tokens of an algorithm: one has a key for every algorithm, the other
 // a single key without an id.
-func rulesFor(t *testing.T, alg string) [2]keyed {
+func rulesFor(t *testing.T, alg string, keys map[string]*tokentest.Key) [2]keyed {
 	t.Helper()
-	key := newKey(t, alg)
+	key := keys[alg]
 	var others []*tokentest.Key
 	for _, other := range asymmetric {
 		if other != alg {
-			others = append(others, newKey(t, other))
+			others = append(others, keys[other])
 		}
 	}
 	bare := key.JWK()
