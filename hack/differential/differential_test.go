@@ -191,13 +191,17 @@ func TestVectors(t *testing.T) {
 
 // A vector is as pkg/token's own runner has it.
 type vector struct {
-	Name    string
-	Path    string
-	Headers authz.Headers
+	Name        string
+	Path        string
+	Headers     authz.Headers
+	Certificate string
 }
 
 func (each vector) judge(t *testing.T, counts tally, v *token.Verifier, rules map[string]believed) {
-	req := &authz.Request{HTTP: &authz.HTTP{Method: "GET", Headers: each.Headers}}
+	req := &authz.Request{
+		Source: authz.Peer{Certificate: each.Certificate},
+		HTTP:   &authz.HTTP{Method: "GET", Headers: each.Headers},
+	}
 	if each.Path != "" {
 		path, err := authz.ParsePath(each.Path)
 		if err != nil {
