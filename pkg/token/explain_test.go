@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -117,6 +118,57 @@ func TestExplain(t *testing.T) {
 				t.Errorf("the last step failed with %v, the request with %v", last.Err, err)
 			}
 		})
+	}
+}
+
+// TestExplainMore is about the checks that only some rules and tokens need.
+func TestExplainMore(t *testing.T) {
+	i := quietIssuer(t, "https://issuer.example", tokentest.Config{Seed: "explain"})
+	name, _ := listFile(t, "revoked: [{issuer: 'https://issuer.example', jti: gone}]")
+	v := start(t, token.Config{
+		Logger: slog.New(slog.DiscardHandler), Revocation: token.Revocation{File: name},
+		Rules: []token.Rule{withKeys(t, "users", i, func(r *token.Rule) {
+			r.Required, r.MaxLifetime, r.OutputClaimToHeaders = true, time.Hour, []token.ClaimHeader{{Header: "x-user", Claim: "sub"}}
+		})},
+	})
+	thumbprint := strings.Repeat("A", 43)
+	good := map[string]any{"exp": time.Now().Add(time.Minute).Unix(), "cnf": map[string]any{"x5t#S256": thumbprint}}
+	for _, test := range []struct {
+		name      string
+		changes   map[string]any
+		want      token.Check
+		wantFound string
+	}{
+		{"too long a life", map[string]any{"exp": time.Now().Add(2 * time.Hour).Unix()}, token.CheckLifetime, "the rule allows 1h0m0s"},
+		{"bound to a key", map[string]any{"cnf": map[string]any{"jkt": "x"}}, token.CheckBinding, `cnf has "jkt"; x5t#S256 is checked`},
+		{"revoked", map[string]any{"jti": "gone"}, token.CheckRevocation, "by jti, sid, client_id, azp and sub"},
+		{"bound to a certificate", nil, token.CheckCertificate, `cnf has the thumbprint "` + thumbprint + `"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			text := sign(t, i.Key("ES256"), tokentest.Change(i.Claims("orders"), tokentest.Change(good, test.changes)))
+			_, steps, err := v.Explain(t.Context(), bearer(text))
+			last := steps[len(steps)-1]
+			if last.Check != test.want || !strings.Contains(last.Found, test.wantFound) || last.Err == nil {
+				t.Errorf("the last step is %s, found %q (%v)", last.Check, last.Found, err)
+			}
+		})
+	}
+	_, steps, err := v.Explain(t.Context(), request(nil))
+	if last := steps[len(steps)-1]; last.Check != token.CheckRequired || last.Rule != "users" || reasonOf(err) != authz.TokenRequired {
+		t.Errorf("the last step is %s of %q (%v)", last.Check, last.Rule, err)
+	}
+}
+
+// TestExplainPassesTheCacheBy holds that a cached token shows all its steps.
+func TestExplainPassesTheCacheBy(t *testing.T) {
+	i := quietIssuer(t, "https://issuer.example", tokentest.Config{})
+	v := pinned(t, i, nil)
+	text := sign(t, i.Key("ES256"), i.Claims("orders"))
+	want(t, v, text, authz.Allowed)
+	hits(t, v, text)
+	_, steps, err := v.Explain(t.Context(), bearer(text))
+	if err != nil || !slices.ContainsFunc(steps, func(s token.Step) bool { return s.Check == token.CheckSignature }) {
+		t.Errorf("%d steps, none of them the signature (%v)", len(steps), err)
 	}
 }
 
