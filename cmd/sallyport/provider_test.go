@@ -36,7 +36,7 @@ func startProvider(t *testing.T, kids ...string) *provider {
 	modules := providerModules(t)
 	// Its input ends it, so the context of the test, which ends first, must not.
 	ctx, kill := context.WithCancel(context.WithoutCancel(t.Context()))
-	command := exec.CommandContext(ctx, "node", "../../hack/oidc/server.mjs", modules) //nolint:gosec // what hack/test installed
+	command := exec.CommandContext(ctx, "node", "../../hack/oidc/server.mjs", modules)
 	p := &provider{output: newOutput()}
 	messages := newOutput()
 	command.Stdout, command.Stderr = p.output, messages
