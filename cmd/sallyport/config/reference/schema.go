@@ -103,20 +103,13 @@ func (s setting) schema() (object, error) {
 	return schema, nil
 }
 
+// form is the schema of a setting's type, without what its tags add.
 func (s setting) form() (object, error) {
 	switch s.typ {
 	case reflect.TypeFor[config.Address]():
 		return s.text(addressPattern), nil
 	case reflect.TypeFor[config.Size]():
-		if s.mayBeEmpty() {
-			return object{"anyOf": []object{
-				{"type": "integer", "minimum": 0, "maximum": maxSize}, {"type": "string", "pattern": sizePattern},
-			}}, nil
-		}
-		return object{"anyOf": []object{
-			{"type": "integer", "minimum": 1, "maximum": maxSize},
-			{"type": "string", "pattern": sizePattern, "not": object{"pattern": zeroPattern}},
-		}}, nil
+		return s.size(), nil
 	case reflect.TypeFor[config.Count]():
 		return object{"anyOf": []object{
 			{"type": "integer", "minimum": 1, "maximum": maxCount},
@@ -125,11 +118,31 @@ func (s setting) form() (object, error) {
 	case reflect.TypeFor[map[string]string]():
 		return object{"type": []string{"object", "null"}, "additionalProperties": object{"type": "string"}}, nil
 	case reflect.TypeFor[time.Duration]():
-		if s.mayBeEmpty() {
-			return object{"anyOf": []object{{"const": 0}, {"type": "string", "pattern": durationPattern}}}, nil
-		}
-		return object{"type": "string", "pattern": durationPattern, "not": object{"pattern": zeroPattern}}, nil
+		return s.duration(), nil
 	}
+	return s.formOfKind()
+}
+
+func (s setting) size() object {
+	if s.mayBeEmpty() {
+		return object{"anyOf": []object{
+			{"type": "integer", "minimum": 0, "maximum": maxSize}, {"type": "string", "pattern": sizePattern},
+		}}
+	}
+	return object{"anyOf": []object{
+		{"type": "integer", "minimum": 1, "maximum": maxSize},
+		{"type": "string", "pattern": sizePattern, "not": object{"pattern": zeroPattern}},
+	}}
+}
+
+func (s setting) duration() object {
+	if s.mayBeEmpty() {
+		return object{"anyOf": []object{{"const": 0}, {"type": "string", "pattern": durationPattern}}}
+	}
+	return object{"type": "string", "pattern": durationPattern, "not": object{"pattern": zeroPattern}}
+}
+
+func (s setting) formOfKind() (object, error) {
 	switch s.typ.Kind() {
 	case reflect.Bool:
 		return object{"type": "boolean"}, nil
