@@ -127,7 +127,11 @@ func claimed(text string) (issuer, subject string) {
 func verifyToken(cmd *cobra.Command, cfg *config.Config, rule config.Rule, text string) error {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
-	verifier, err := newVerifier(ctx, alone(cfg, rule), logger)
+	engine, err := newEngine(ctx, cfg, logger) // its data may hold revocations
+	if err != nil {
+		return err
+	}
+	verifier, err := newVerifier(ctx, alone(cfg, rule), engine, logger)
 	if err != nil {
 		return config.Mistakes{cfg.At("jwt.rules", err)}
 	}

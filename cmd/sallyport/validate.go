@@ -69,13 +69,14 @@ func check(ctx context.Context, file string) error {
 	}
 	logger := slog.New(slog.DiscardHandler)
 	var mistakes config.Mistakes
-	if verifier, err := newVerifier(ctx, cfg, logger); err != nil {
+	engine, policyErr := newEngine(ctx, cfg, logger)
+	if verifier, err := newVerifier(ctx, cfg, engine, logger); err != nil {
 		mistakes = append(mistakes, cfg.At("jwt.rules", err))
 	} else if err := verifier.Close(); err != nil {
 		return err
 	}
-	if _, err := newEngine(ctx, cfg, logger); err != nil {
-		mistakes = append(mistakes, cfg.At("policy", err))
+	if policyErr != nil {
+		mistakes = append(mistakes, cfg.At("policy", policyErr))
 	}
 	if len(mistakes) > 0 {
 		return mistakes
