@@ -19,6 +19,7 @@ import (
 
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
 	"github.com/sallyport/sallyport/pkg/authz"
+	"github.com/sallyport/sallyport/pkg/policy"
 	"github.com/sallyport/sallyport/pkg/token"
 )
 
@@ -127,7 +128,12 @@ func claimed(text string) (issuer, subject string) {
 func verifyToken(cmd *cobra.Command, cfg *config.Config, rule config.Rule, text string) error {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
-	verifier, err := newVerifier(ctx, alone(cfg, rule), logger)
+	engine, err := policy.New(ctx, policyConfig(cfg, logger)) // its data may hold revocations
+	if err != nil {
+		return placed(cfg, err)
+	}
+	defer engine.Close()
+	verifier, err := newVerifier(ctx, alone(cfg, rule), engine, logger)
 	if err != nil {
 		return config.Mistakes{cfg.At("jwt.rules", err)}
 	}

@@ -70,7 +70,7 @@ func check(ctx context.Context, file string) error {
 	}
 	logger := slog.New(slog.DiscardHandler)
 	var mistakes config.Mistakes
-	if verifier, err := newVerifier(ctx, cfg, logger); err != nil {
+	if verifier, err := newVerifier(ctx, cfg, nil, logger); err != nil {
 		mistakes = append(mistakes, cfg.At("jwt.rules", err))
 	} else if err := verifier.Close(); err != nil {
 		return err

@@ -51,16 +51,16 @@ func build(ctx context.Context, cfg *config.Config, env environment) (*line, err
 }
 
 func (l *line) build(ctx context.Context, cfg *config.Config, env environment) error {
-	verifier, err := newVerifier(ctx, cfg, env.logger)
-	if err != nil {
-		return err
-	}
-	l.closers = append(l.closers, func(context.Context) error { return verifier.Close() })
 	engine, err := policy.New(ctx, policyConfig(cfg, env.logger))
 	if err != nil {
 		return placed(cfg, err)
 	}
 	l.closers = append(l.closers, func(context.Context) error { return engine.Close() })
+	verifier, err := newVerifier(ctx, cfg, engine, env.logger)
+	if err != nil {
+		return err
+	}
+	l.closers = append(l.closers, func(context.Context) error { return verifier.Close() })
 	recorders, options, err := l.watch(ctx, cfg, env)
 	if err != nil {
 		return err
@@ -144,7 +144,8 @@ func (l *line) decisionLog(cfg *config.Config, env environment) (authz.Recorders
 	return authz.Recorders{log}, nil
 }
 
-func newVerifier(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*token.Verifier, error) {
+// newVerifier makes the first door. Without an engine nobody asks the policy's data for revocations.
+func newVerifier(ctx context.Context, cfg *config.Config, engine *policy.Engine, logger *slog.Logger) (*token.Verifier, error) {
 	leeway := cfg.JWT.Leeway
 	if leeway == 0 {
 		leeway = -1 // in token.Config, 0 is the default
@@ -156,6 +157,9 @@ func newVerifier(ctx context.Context, cfg *config.Config, logger *slog.Logger) (
 	out := token.Config{
 		Leeway: leeway, CacheBytes: cache, Logger: logger,
 		Revocation: token.Revocation{File: cfg.JWT.Revocation.File, MaxAge: cfg.JWT.Revocation.MaxAge},
+	}
+	if path := cfg.JWT.Revocation.Data; path != "" && engine != nil {
+		out.Revocation.Data = func(last any) (list, version any, err error) { return engine.Document(ctx, path, last) }
 	}
 	for _, r := range cfg.JWT.Rules {
 		out.Rules = append(out.Rules, tokenRule(r))

@@ -117,6 +117,7 @@ func plainHost(host string) string {
 type edition struct {
 	revision  string
 	modules   int
+	base      *snapshot // compiled modules and data, without an entrypoint
 	choices   []choice
 	snapshots []*snapshot // by choice; nil where the policy has no such rule
 }
@@ -132,7 +133,7 @@ func newEdition(ctx context.Context, src *source, choices []choice, l limits) (m
 		return nil, nil, err
 	}
 	made = &edition{
-		revision: base.revision, modules: len(base.compiler.Modules),
+		revision: base.revision, modules: len(base.compiler.Modules), base: base,
 		choices: choices, snapshots: make([]*snapshot, len(choices)),
 	}
 	var absent []error

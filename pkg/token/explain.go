@@ -197,7 +197,11 @@ func (s sighting) shownIssuer() string {
 	for _, r := range s.place.rules {
 		issuers = append(issuers, r.issuer)
 	}
-	return fmt.Sprintf("iss is %s; the rules for this place take %s", quotedOr(s.token.issuer, "absent"), list(issuers))
+	text := fmt.Sprintf("iss is %s; the rules for this place take %s", quotedOr(s.token.issuer, "absent"), list(issuers))
+	if sub, ok := s.token.claims["sub"].(string); ok && slices.ContainsFunc(s.place.rules, func(r *rule) bool { return r.trustDomain != "" }) {
+		text += fmt.Sprintf("; sub is %q", sub)
+	}
+	return text
 }
 
 func (s sighting) shownKey() string {

@@ -28,8 +28,11 @@ func (c *checker) jwt(j *JWT) {
 	}
 	c.existingFile(&j.Revocation.File, "jwt.revocation.file")
 	c.positive(j.Revocation.MaxAge, "jwt.revocation.maxAge")
-	if c.has("jwt.revocation.maxAge") && !c.has("jwt.revocation.file") {
-		c.fault("jwt.revocation.maxAge", "needs file: there is no list that could grow old")
+	if c.has("jwt.revocation.data") && !formats["entrypoint"].is(j.Revocation.Data) {
+		c.fault("jwt.revocation.data", "must be a path such as a/b for data.a.b")
+	}
+	if c.has("jwt.revocation.maxAge") && !c.has("jwt.revocation.file") && !c.has("jwt.revocation.data") {
+		c.fault("jwt.revocation.maxAge", "needs file or data: there is no list that could grow old")
 	}
 	rules := ruleChecker{checker: c, names: map[string]string{}, places: map[string]string{}, headers: map[string]string{}}
 	for i := range j.Rules {

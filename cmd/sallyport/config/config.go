@@ -131,9 +131,13 @@ type Revocation struct {
 	// subject that were issued before it are refused, and those without iat.
 	File string `yaml:"file" source:"RFC 7519, section 4.1.7; OpenID Connect Back-Channel Logout 1.0, section 2.1"`
 
+	// Data is the path of such a list in the policy's data: a/b for data.a.b. Rules are not asked. A
+	// token is refused that either list revokes.
+	Data string `yaml:"data" format:"entrypoint"`
+
 	// MaxAge is how old updated may be, which must then be there. With an older list every token is
 	// refused with status 503. Without it a list is good for ever.
-	MaxAge time.Duration `yaml:"maxAge" needs:"file"`
+	MaxAge time.Duration `yaml:"maxAge"`
 }
 
 // A Rule is one token that a request may carry, in the names of Istio's JWTRule.

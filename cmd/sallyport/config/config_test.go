@@ -61,7 +61,7 @@ request:
 jwt:
   leeway: 1m
   cache: {maxBytes: 0}
-  revocation: {file: testdata/file, maxAge: 5m}
+  revocation: {file: testdata/file, data: mesh/revoked, maxAge: 5m}
   rules:
     - name: users
       required: true
@@ -115,7 +115,7 @@ decisionLog:
 			want: func(c *config.Config) {
 				c.Listen = config.Listen{GRPC: config.Address{Network: "unix", Address: "/run/sallyport/grpc.sock"}, Insecure: true}
 				c.Request = config.Request{AmbiguousPaths: config.FlagAmbiguousPaths, MaxBodyBytes: 64 << 10, Timeout: 500 * time.Millisecond}
-				c.JWT = config.JWT{Leeway: time.Minute, Revocation: config.Revocation{File: "testdata/file", MaxAge: 5 * time.Minute}, Rules: []config.Rule{{
+				c.JWT = config.JWT{Leeway: time.Minute, Revocation: config.Revocation{File: "testdata/file", Data: "mesh/revoked", MaxAge: 5 * time.Minute}, Rules: []config.Rule{{
 					Name: "users", Required: true, MaxLifetime: time.Hour, Issuer: "login.example.com", Audiences: []string{"orders", "2026"},
 					Algorithms: []string{"RS256", "EdDSA"}, Types: []string{"at+jwt"},
 					JWKSURI: "http://issuer.internal/jwks", AllowInsecureHTTP: true, Timeout: 250 * time.Millisecond,

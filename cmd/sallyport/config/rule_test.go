@@ -36,7 +36,7 @@ func TestParseRules(t *testing.T) {
 			`1:26: jwt.revocation.file: "absent.yaml": no such file or directory`,
 			"1:47: jwt.revocation.maxAge: must be more than 0"}},
 		{"an age without a list", "jwt: {revocation: {maxAge: 1m}}\n", []string{
-			"1:28: jwt.revocation.maxAge: needs file: there is no list that could grow old"}},
+			"1:28: jwt.revocation.maxAge: needs file or data: there is no list that could grow old"}},
 		{"no lifetime", rule1 + " - {name: b, issuer: 'https://b', audiences: [x], maxLifetime: 0s}\n", []string{
 			"4:64: jwt.rules[1].maxLifetime: must be more than 0"}},
 		{"a domain that is none", rule1 + " - {name: b, trustDomain: 'spiffe://b', audiences: [x], jwksUri: 'https://b'}\n", []string{
