@@ -133,6 +133,7 @@ var refusedKeys = map[string]string{
 	"invalid_point":         "not on the curve",
 	"wrong_curve":           "not on the curve",
 	"wrong_kty":             "not an RSA key",
+	"jws_rsa_roca_key":      "its factors can be found (CVE-2017-15361)",
 }
 
 // refuses tells why no token may be taken that the group's first key signed; "" where it must be.
@@ -146,7 +147,7 @@ func (g group) refuses(t *testing.T) string {
 	case key["use"] == "enc":
 		return "use is enc"
 	}
-	return refusedKeys[g.Comment] // not jws_rsa_roca_key: see pkg/token
+	return refusedKeys[g.Comment]
 }
 
 // Keys that the public vectors call invalid verify nothing, not even good claims that they signed

@@ -102,7 +102,7 @@ func algorithmsOf(key crypto.PublicKey) []string {
 	case *rsa.PublicKey:
 		bits := k.N.BitLen()
 		sized := minRSABits <= bits && bits <= maxRSABits && k.N.Bit(0) == 1
-		if !sized || k.E < minRSAExponent || k.E > math.MaxInt32 || k.E%2 == 0 {
+		if !sized || k.E < minRSAExponent || k.E > math.MaxInt32 || k.E%2 == 0 || isROCA(k.N) {
 			return nil
 		}
 		return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}

@@ -108,11 +108,6 @@ func (c signatureTally) judge(t *testing.T, each wycheproofCase, p wycheproofPol
 		if got != p.want {
 			t.Errorf("%q, want %q: %v", got, p.want, err)
 		}
-	case accepted[each.Comment] != "":
-		why = accepted[each.Comment]
-		if err != nil {
-			t.Errorf("refused, and listed as accepted: %v", err)
-		}
 	case err == nil:
 		t.Error("accepted")
 	}
@@ -145,12 +140,6 @@ var wycheproofPolicies = []wycheproofPolicy{
 		return has(key, "alg", "PS256") && strings.HasPrefix(text, "eyJhbGciOiJQUzM4NC")
 	}, authz.TokenKeyUnknown},
 	{"RSA with exponent 3 (SP 800-56B, section 6.2)", func(key, _ string) bool { return has(key, "e", "Aw") }, authz.TokenKeysUnavailable},
-}
-
-// accepted are the vectors, by comment, that the suite calls invalid and that we take, with why.
-// The signatures are good; what is wrong is the key.
-var accepted = map[string]string{
-	"rejectsKeyWithRocaVulnerability": "we do not look for bad randomness in keys that the issuer vouches for (CVE-2017-15361)",
 }
 
 func has(jwk, name, value string) bool {
