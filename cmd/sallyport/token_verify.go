@@ -135,7 +135,7 @@ func verifyToken(cmd *cobra.Command, cfg *config.Config, rule config.Rule, text 
 	defer engine.Close()
 	verifier, err := newVerifier(ctx, alone(cfg, rule), engine, logger)
 	if err != nil {
-		return config.Mistakes{cfg.At("jwt.rules", err)}
+		return err
 	}
 	defer verifier.Close()
 	req, err := requestWith(rule, text)

@@ -70,8 +70,11 @@ func check(ctx context.Context, file string) error {
 	}
 	logger := slog.New(slog.DiscardHandler)
 	var mistakes config.Mistakes
-	if verifier, err := newVerifier(ctx, cfg, nil, logger); err != nil {
-		mistakes = append(mistakes, cfg.At("jwt.rules", err))
+	verifier, err := newVerifier(ctx, cfg, nil, logger)
+	if found, ok := errors.AsType[config.Mistakes](err); ok {
+		mistakes = append(mistakes, found...)
+	} else if err != nil {
+		return err
 	} else if err := verifier.Close(); err != nil {
 		return err
 	}

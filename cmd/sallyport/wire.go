@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -164,7 +165,29 @@ func newVerifier(ctx context.Context, cfg *config.Config, engine *policy.Engine,
 	for _, r := range cfg.JWT.Rules {
 		out.Rules = append(out.Rules, tokenRule(r))
 	}
-	return token.New(ctx, out)
+	verifier, err := token.New(ctx, out)
+	if err != nil {
+		return nil, tokenMistakes(cfg, err)
+	}
+	return verifier, nil
+}
+
+// tokenMistakes places the mistakes that pkg/token found in the file.
+func tokenMistakes(cfg *config.Config, err error) error {
+	joined, ok := errors.AsType[interface {
+		error
+		Unwrap() []error
+	}](err)
+	if !ok {
+		return err
+	}
+	var mistakes config.Mistakes
+	for _, err := range joined.Unwrap() {
+		if m, ok := errors.AsType[*token.Mistake](err); ok {
+			mistakes = append(mistakes, cfg.At("jwt."+m.Path, m.Err))
+		}
+	}
+	return mistakes
 }
 
 func tokenRule(r config.Rule) token.Rule {
@@ -202,7 +225,7 @@ func policyMistake(cfg *config.Config, err error) config.Mistake {
 	if of, ok := errors.AsType[*policy.ConfigError](err); ok {
 		return cfg.At("policy."+of.Path, of)
 	}
-	return cfg.At("policy", err)
+	return cfg.At("policy", errors.New(strings.TrimPrefix(err.Error(), "policy: ")))
 }
 
 // placed is a mistake of a setting with its place; what is wrong in the policy itself names its own.

@@ -23,7 +23,7 @@ func (v *Verifier) configure(ctx context.Context, cfg Config) error {
 	rings := make(map[ringKey]*keyRing)
 	var each []mistakes
 	for i, r := range cfg.Rules {
-		m := mistakes{where: fmt.Sprintf("rules[%d] %q: ", i, r.Name), all: &all}
+		m := mistakes{path: fmt.Sprintf("rules[%d].", i), where: fmt.Sprintf("rules[%d] %q: ", i, r.Name), all: &all}
 		before := len(all)
 		checked := checkRule(r, m)
 		if len(all) == before {

@@ -73,15 +73,27 @@ func (r *rule) checkHeader(s *sighting) error {
 	return nil
 }
 
-// mistakes gathers what is wrong with a configuration, each with its place in it.
+// A Mistake is one mistake in a [Config]. [New] joins all of them.
+type Mistake struct {
+	Path string // of the setting, such as rules[0].jwks
+	Err  error
+
+	text string
+}
+
+func (m *Mistake) Error() string { return m.text }
+func (m *Mistake) Unwrap() error { return m.Err }
+
+// mistakes collects those of one rule, or of no rule.
 type mistakes struct {
-	where string
+	path  string // before the name of a setting
+	where string // the same, for the text
 	all   *[]error
 }
 
 func (m mistakes) add(field, format string, args ...any) {
 	err := fmt.Errorf(format, args...)
-	*m.all = append(*m.all, fmt.Errorf("%s%s: %w", m.where, field, err))
+	*m.all = append(*m.all, &Mistake{Path: m.path + field, Err: err, text: fmt.Sprintf("%s%s: %v", m.where, field, err)})
 }
 
 // checkRule checks what one rule says by itself; places, outputs and keys are checked with the other rules.
