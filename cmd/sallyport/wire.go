@@ -160,7 +160,12 @@ func newVerifier(ctx context.Context, cfg *config.Config, engine *policy.Engine,
 		Revocation: token.Revocation{File: cfg.JWT.Revocation.File, MaxAge: cfg.JWT.Revocation.MaxAge},
 	}
 	if path := cfg.JWT.Revocation.Data; path != "" && engine != nil {
-		out.Revocation.Data = func(last any) (list, version any, err error) { return engine.Document(ctx, path, last) }
+		out.Revocation.Data = func(last any) (list, version any, err error) {
+			if engine.Revision() == "" { // no check is answered yet; with maxAge this list is too old
+				return map[string]any{"revoked": []any{}, "updated": "1970-01-01T00:00:00Z"}, nil, nil
+			}
+			return engine.Document(ctx, path, last)
+		}
 	}
 	for _, r := range cfg.JWT.Rules {
 		out.Rules = append(out.Rules, tokenRule(r))

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -11,14 +12,14 @@ import (
 
 // Document is what the policy's data holds at a path such as a/b, for who must know it outside of a
 // decision. Rules are not asked. version is comparable, and another where the data may have changed:
-// where it is last, the document is not read and nil. Before the first policy it is an empty object.
+// where it is last, the document is not read and nil.
 func (e *Engine) Document(ctx context.Context, path string, last any) (document, version any, err error) {
 	current := e.current.Load()
 	switch {
+	case current == nil:
+		return nil, nil, errors.New("policy: there is no policy yet")
 	case last == any(current):
 		return nil, current, nil
-	case current == nil:
-		return map[string]any{}, current, nil
 	}
 	at, ok := storage.ParsePath("/" + strings.Trim(path, "/"))
 	if !ok {

@@ -2,11 +2,13 @@ package token
 
 import "math/big"
 
+// maxROCAPrime is the last of the 126 primes that the flaw shows by in a modulus of 1984 bits or more.
+const maxROCAPrime = 701
+
 // isROCA tells an RSA modulus that Infineon's library made (CVE-2017-15361), whose factors can be
-// found: modulo every small prime it is a power of 65537. Of moduli made otherwise not one in a
-// hundred million is.
+// found: modulo each of those primes it is a power of 65537. No modulus made otherwise is by chance.
 func isROCA(modulus *big.Int) bool {
-	for prime := int64(3); prime <= 167; prime += 2 {
+	for prime := int64(3); prime <= maxROCAPrime; prime += 2 {
 		p := big.NewInt(prime)
 		if p.ProbablyPrime(0) && !isPower(new(big.Int).Mod(modulus, p).Int64(), prime) {
 			return false
