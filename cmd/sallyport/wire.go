@@ -197,7 +197,8 @@ func tokenMistakes(cfg *config.Config, err error) error {
 
 func tokenRule(r config.Rule) token.Rule {
 	out := token.Rule{
-		Name: r.Name, Issuer: r.Issuer, TrustDomain: r.TrustDomain, Required: r.Required, MaxLifetime: r.MaxLifetime, Audiences: r.Audiences, Algorithms: r.Algorithms, Types: r.Types,
+		Name: r.Name, Issuer: r.Issuer, TrustDomain: r.TrustDomain, Required: r.Required, MaxLifetime: r.MaxLifetime,
+		Audiences: r.Audiences, Algorithms: r.Algorithms, Types: r.Types,
 		JWKS: r.JWKS, JWKSFile: r.JWKSFile, JWKSURI: r.JWKSURI, AllowInsecureHTTP: r.AllowInsecureHTTP,
 		FromCookies: r.FromCookies, FromParams: r.FromParams, ForwardOriginalToken: r.ForwardOriginalToken,
 		OutputPayloadToHeader: r.OutputPayloadToHeader, SpaceDelimitedClaims: r.SpaceDelimitedClaims, Timeout: r.Timeout,

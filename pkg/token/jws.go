@@ -160,8 +160,9 @@ func (t *jws) readKID() error {
 }
 
 // readType reads typ and cty, and holds those to their type that are passed over here and that
-// another reader of the token may trip over (RFC 7515, section 4.1; RFC 8555, section 6.5.2). A content type of JWT announces a token inside the token (RFC 7519,
-// section 5.2), which is never unwrapped.
+// another reader of the token may trip over (RFC 7515, section 4.1; RFC 8555, section 6.5.2). A
+// content type of JWT announces a token inside the token (RFC 7519, section 5.2), which is never
+// unwrapped.
 func (t *jws) readType() error {
 	for _, name := range []string{"typ", "cty", "x5t", "x5t#S256", "nonce", "url"} {
 		value, present := t.header[name]
