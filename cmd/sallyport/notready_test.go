@@ -36,20 +36,8 @@ policy:
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := build(t.Context(), cfg, environment{stdout: io.Discard, logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- l.run(ctx) }()
-
+	l, conn := running(t, cfg)
 	checkReadiness(t, "http://"+l.server.AdminAddr().String()+"/readyz")
-	conn, err := grpc.NewClient(l.server.GRPCAddr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
 	_, err = auth.NewAuthorizationClient(conn).Check(t.Context(), &auth.CheckRequest{
 		Attributes: &auth.AttributeContext{Request: &auth.AttributeContext_Request{
 			Http: &auth.AttributeContext_HttpRequest{Method: "GET", Path: "/", Headers: map[string]string{}},
@@ -58,10 +46,30 @@ policy:
 	if status.Code(err) != codes.Unavailable {
 		t.Errorf("a check: %v, want %v", err, codes.Unavailable)
 	}
-	stop()
-	if err := <-done; err != nil {
-		t.Errorf("run: %v", err)
+}
+
+// running serves a configuration until the test ends.
+func running(t *testing.T, cfg *config.Config) (*line, *grpc.ClientConn) {
+	t.Helper()
+	l, err := build(t.Context(), cfg, environment{stdout: io.Discard, logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
 	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- l.run(ctx) }()
+	conn, err := grpc.NewClient(l.server.GRPCAddr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		conn.Close()
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	return l, conn
 }
 
 func checkReadiness(t *testing.T, url string) {

@@ -1,17 +1,12 @@
 package main
 
 import (
-	"context"
-	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
 	"github.com/sallyport/sallyport/pkg/token/tokentest"
@@ -48,20 +43,7 @@ policy: {files: [allow.rego, data.json]}
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := build(t.Context(), cfg, environment{stdout: io.Discard, logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- l.run(ctx) }()
-	defer func() { stop(); <-done }()
-
-	conn, err := grpc.NewClient(l.server.GRPCAddr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	_, conn := running(t, cfg)
 	reason := func() string {
 		t.Helper()
 		answer, err := auth.NewAuthorizationClient(conn).Check(t.Context(), &auth.CheckRequest{
