@@ -160,12 +160,7 @@ func newVerifier(ctx context.Context, cfg *config.Config, engine *policy.Engine,
 		Revocation: token.Revocation{File: cfg.JWT.Revocation.File, MaxAge: cfg.JWT.Revocation.MaxAge},
 	}
 	if path := cfg.JWT.Revocation.Data; path != "" && engine != nil {
-		out.Revocation.Data = func(last any) (list, version any, err error) {
-			if engine.Revision() == "" { // no check is answered yet; with maxAge this list is too old
-				return map[string]any{"revoked": []any{}, "updated": "1970-01-01T00:00:00Z"}, nil, nil
-			}
-			return engine.Document(ctx, path, last)
-		}
+		out.Revocation.Data = revocationData(ctx, engine, path)
 	}
 	for _, r := range cfg.JWT.Rules {
 		out.Rules = append(out.Rules, tokenRule(r))
@@ -175,6 +170,17 @@ func newVerifier(ctx context.Context, cfg *config.Config, engine *policy.Engine,
 		return nil, tokenMistakes(cfg, err)
 	}
 	return verifier, nil
+}
+
+// revocationData reads a list of revoked tokens from the policy's data.
+func revocationData(ctx context.Context, engine *policy.Engine, path string) func(last any) (list, version any, err error) {
+	return func(last any) (list, version any, err error) {
+		list, version, err = engine.Document(ctx, path, last)
+		if err == nil && version == nil {
+			err = token.ErrNoListYet
+		}
+		return list, version, err
+	}
 }
 
 // tokenMistakes places the mistakes that pkg/token found in the file.

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -12,12 +11,12 @@ import (
 
 // Document is what the policy's data holds at a path such as a/b, for who must know it outside of a
 // decision. Rules are not asked. version is comparable, and another where the data may have changed:
-// where it is last, the document is not read and nil.
+// where it is last, the document is not read and nil. Before the first policy both are nil.
 func (e *Engine) Document(ctx context.Context, path string, last any) (document, version any, err error) {
 	current := e.current.Load()
 	switch {
 	case current == nil:
-		return nil, nil, errors.New("policy: there is no policy yet")
+		return nil, nil, nil
 	case last == any(current):
 		return nil, current, nil
 	}

@@ -35,13 +35,18 @@ type Revocation struct {
 
 	// Data reads a list from elsewhere, such as the policy's data. It is called twice a second,
 	// with the version that it returned last (nil at first): where that is still the version, it
-	// returns it and need not return a list. Texts and numbers are those of encoding/json.
+	// returns it and need not return a list. Texts and numbers are those of encoding/json. Where
+	// there is no list yet, such as before the first bundle, it returns [ErrNoListYet]: that is no
+	// mistake, and until there is one every token is refused.
 	Data func(last any) (list, version any, err error)
 
 	// MaxAge is how old a list may be, by its "updated", which must then be there. With an older
 	// one, nobody knows what was revoked since, so every token is refused. 0 means any age.
 	MaxAge time.Duration
 }
+
+// ErrNoListYet is returned by [Revocation.Data] while the list is still to come.
+var ErrNoListYet = errors.New("no list yet")
 
 // revocationInterval keeps the promise of one second with some room.
 const revocationInterval = 500 * time.Millisecond
@@ -79,7 +84,7 @@ func newRevoker(cfg Config, now func() time.Time, m mistakes) *revoker {
 		r.feeds = append(r.feeds, &feed{name: "data", read: read})
 	}
 	for _, f := range r.feeds {
-		if _, err := r.refresh(f); err != nil {
+		if _, err := r.refresh(f); err != nil && !errors.Is(err, ErrNoListYet) {
 			m.add("revocation."+f.name, "%w", err)
 		}
 	}
@@ -109,6 +114,7 @@ func (r *revoker) run(ctx context.Context) {
 func (r *revoker) poll(f *feed) {
 	changed, err := r.refresh(f)
 	switch {
+	case errors.Is(err, ErrNoListYet): // Ready says it
 	case err != nil && err.Error() != f.failure:
 		f.failure = err.Error()
 		r.logger.Error("token: revocation list not read; the one before stays", "from", f.name, "err", err)
@@ -145,6 +151,9 @@ func (r *revoker) refresh(f *feed) (changed bool, err error) {
 func (r *revoker) check(issuer string, m marks, now time.Time) error {
 	for _, f := range r.feeds {
 		list := f.current.Load()
+		if list == nil {
+			return refusal(authz.TokenRevocationStale, "the revocation list (%s) is not there yet", f.name)
+		}
 		if r.maxAge > 0 && now.Sub(list.updated) > r.maxAge {
 			return refusal(authz.TokenRevocationStale, "the revocation list (%s) was not updated for %s", f.name, r.maxAge)
 		}
@@ -158,7 +167,11 @@ func (r *revoker) check(issuer string, m marks, now time.Time) error {
 // state is nil while the lists are young enough.
 func (r *revoker) state() error {
 	for _, f := range r.feeds {
-		if updated := f.current.Load().updated; r.maxAge > 0 && r.now().Sub(updated) > r.maxAge {
+		list := f.current.Load()
+		if list == nil {
+			return fmt.Errorf("the revocation list (%s) is not there yet", f.name)
+		}
+		if updated := list.updated; r.maxAge > 0 && r.now().Sub(updated) > r.maxAge {
 			return fmt.Errorf("the revocation list (%s) is of %s, older than %s", f.name, updated.UTC().Format(time.RFC3339), r.maxAge)
 		}
 	}

@@ -211,3 +211,29 @@ func TestListFromAFunction(t *testing.T) {
 		}
 	})
 }
+
+// TestListStillToCome holds that a verifier starts before its list is there, and takes no token
+// until it is.
+func TestListStillToCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var there atomic.Bool
+		i, v := revocable(t, token.Revocation{Data: func(any) (any, any, error) {
+			if !there.Load() {
+				return nil, nil, token.ErrNoListYet
+			}
+			return map[string]any{"revoked": []any{}}, 1, nil
+		}})
+		text := sign(t, i.Key("ES256"), i.Claims("orders"))
+		want(t, v, text, authz.TokenRevocationStale)
+		if err := v.Ready(); err == nil || !strings.Contains(err.Error(), "not there yet") {
+			t.Errorf("ready: %v", err)
+		}
+		there.Store(true)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		want(t, v, text, authz.Allowed)
+		if err := v.Ready(); err != nil {
+			t.Error(err)
+		}
+	})
+}
