@@ -126,15 +126,16 @@ func (s *sheet) integerMember(p *part, name string, value int64) {
 	}
 }
 
-// names lists the members of an object that are there and read, sorted. The list is good until the
+// names lists the members of an object that are there and read, sorted; all of no part. The list is good until the
 // document is done.
 func names[V any](s *sheet, p *part, object map[string]V) []string {
 	begin := len(s.sorted)
-	if p.whole {
+	if p == nil || p.whole {
 		for name := range object {
 			s.sorted = append(s.sorted, name)
 		}
 		slices.Sort(s.sorted[begin:])
+		return s.sorted[begin:]
 	}
 	for i := range p.members {
 		if _, ok := object[p.members[i].name]; ok {
@@ -144,7 +145,7 @@ func names[V any](s *sheet, p *part, object map[string]V) []string {
 	return s.sorted[begin:]
 }
 
-// json writes a JSON value, and what else has a form in Rego.
+// json writes a JSON value, and what else has a form in Rego: what p reads of it, all where p is nil.
 func (s *sheet) json(p *part, value any) error {
 	switch v := value.(type) {
 	case nil:
@@ -158,7 +159,7 @@ func (s *sheet) json(p *part, value any) error {
 	case []any:
 		s.array()
 		for _, element := range v {
-			if err := s.json(&part{whole: true}, element); err != nil {
+			if err := s.json(nil, element); err != nil {
 				return err
 			}
 		}
