@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -95,8 +94,11 @@ func (r result) print(out io.Writer) {
 	table.Flush()
 }
 
-// short is a duration with three digits.
+// short is a duration with about three digits.
 func short(d time.Duration) string {
-	unit := cmp.Or(max(time.Nanosecond, d/1000), 1)
+	unit := time.Microsecond
+	for unit*1000 <= d {
+		unit *= 10
+	}
 	return d.Round(unit).String()
 }
