@@ -132,7 +132,7 @@ func TestMemoDoesNotLie(t *testing.T) {
 		unmemoised, whole := *s, *s
 		unmemoised.memo, whole.memo = nil, nil
 		whole.reads = everything()
-		g := newGenerator()
+		g := newGenerator(t)
 		for i := range checks / len(awkward) {
 			req, id := g.check()
 			got, gotErr := s.decide(t.Context(), now, req, id)
@@ -177,27 +177,30 @@ func same(t *testing.T, what string, want, got authz.Decision, wantErr, gotErr e
 // A generator makes checks of few values each, so that they repeat and nearly repeat.
 type generator struct {
 	*rand.Rand
+	t      testing.TB
 	claims []map[string]any
 }
 
-func newGenerator() *generator {
-	g := &generator{Rand: rand.New(rand.NewPCG(1, 2))}
+func newGenerator(t testing.TB) *generator {
+	t.Helper()
+	g := &generator{t: t, Rand: rand.New(rand.NewPCG(1, 2))}
 	for _, text := range []string{
 		`{}`, `{"sub": ""}`, `{"sub": null}`, `{"sub": "ann"}`, `{"sub": "änn"}`, `{"n": 1}`, `{"n": 1.0}`, `{"n": "1"}`, `{"n": [1]}`, `{"n": 10}`,
 		`{"admin": true}`, `{"admin": false}`, `{"admin": null}`, `{"admin": {}}`, `{"roles": []}`, `{"roles": ["a"]}`, `{"roles": {"a": 1}, "sub": "ann"}`,
 		`{"sub": "ann", "n": 1, "admin": true}`, `{"n": true}`, `{"n": 1e0}`, `{"sub": {"sub": "ann"}}`, `{"sub": ["ann"]}`,
 	} {
-		g.claims = append(g.claims, parsed(text))
+		g.claims = append(g.claims, parsed(t, text))
 	}
 	return g
 }
 
-func parsed(text string) map[string]any {
+func parsed(t testing.TB, text string) map[string]any {
+	t.Helper()
 	var claims map[string]any
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
 	if err := decoder.Decode(&claims); err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
 	return claims
 }
@@ -224,7 +227,7 @@ func (g *generator) check() (*authz.Request, authz.Identity) {
 	default:
 		claims := g.claims[g.IntN(len(g.claims))]
 		if g.IntN(4) == 0 { // another token that says the same
-			claims = one(g, claims, parsed(`{"sub": "ann"}`))
+			claims = one(g, claims, parsed(g.t, `{"sub": "ann"}`))
 		}
 		id.Tokens["users"] = authz.Token{Status: authz.TokenValid, Issuer: one(g, "i", "j"), Claims: claims, Header: one(g, nil, map[string]any{"alg": "RS256"})}
 	}
@@ -234,7 +237,7 @@ func (g *generator) check() (*authz.Request, authz.Identity) {
 func (g *generator) http() *authz.HTTP {
 	path, err := authz.ParsePath(one(g, "/", "/a", "/a/b", "/x-a", "/a%20b", "/ä", "/%C3%A4", "//a", "/a?q=1", "/a?q=1&q=2", "/a?q=", "/a?r=%00"))
 	if err != nil {
-		panic(err)
+		g.t.Fatal(err)
 	}
 	h := &authz.HTTP{
 		ID: one(g, "", "1", "2"), Method: one(g, "", "GET", "GET", "POST"), Host: one(g, "", "a", "b", "a\x00b"), Path: path, Size: one[int64](g, 0, -1, 10),

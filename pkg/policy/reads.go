@@ -45,11 +45,11 @@ func (p *part) at(name string) *part {
 	return nil
 }
 
-// add reads a path; below it either all, or nothing.
-func (p *part) add(path ast.Ref, whole bool) {
+// add reads what a path leads to, and of an object there nothing below.
+func (p *part) add(path ast.Ref) *part {
 	for _, key := range path {
 		if p.whole {
-			return
+			return p
 		}
 		name := string(key.Value.(ast.String)) //nolint:forcetypeassert,errcheck // see stringPrefix
 		at, found := slices.BinarySearchFunc(p.members, name, func(m member, name string) int { return strings.Compare(m.name, name) })
@@ -58,10 +58,11 @@ func (p *part) add(path ast.Ref, whole bool) {
 		}
 		p = p.members[at].part
 	}
-	if whole {
-		p.whole, p.members = true, nil
-	}
+	return p
 }
+
+// below reads all that is there.
+func (p *part) below() { p.whole, p.members = true, nil }
 
 // everything is what is read where it is not known, or not asked.
 func everything() reads { return reads{input: part{whole: true}} }
@@ -111,11 +112,11 @@ func (f *readFinder) visit(x any) bool {
 	case *ast.Expr:
 		return f.condition(x) || f.alias(x)
 	case ast.Ref:
-		f.ref(f.aliases.resolve(x), true)
+		f.ref(f.aliases.resolve(x))
 		return true
 	case ast.Var: // not the head of a reference
 		if ast.RootDocumentNames.Contains(ast.NewTerm(x)) {
-			f.ref(ast.Ref{ast.NewTerm(x)}, true)
+			f.ref(ast.Ref{ast.NewTerm(x)})
 		}
 	}
 	return false
@@ -132,7 +133,7 @@ func (f *readFinder) condition(e *ast.Expr) bool {
 	if !ok || !isPath(ref) {
 		return false
 	}
-	f.ref(ref, false)
+	f.found.input.add(ref[1:])
 	return true
 }
 
@@ -143,15 +144,14 @@ func (f *readFinder) alias(e *ast.Expr) bool {
 	if !ok || f.aliases[name] == nil {
 		return false
 	}
-	f.ref(ref, false)
+	f.found.input.add(ref[1:])
 	return true
 }
 
-func (f *readFinder) ref(ref ast.Ref, below bool) {
+func (f *readFinder) ref(ref ast.Ref) {
 	switch {
 	case ref[0].Equal(ast.InputRootDocument):
-		path := stringPrefix(ref)[1:]
-		f.found.input.add(path, below)
+		f.found.input.add(stringPrefix(ref)[1:]).below()
 	case ref[0].Equal(ast.DefaultRootDocument):
 		f.reach(ref)
 	case isNondeterministic(ref.String()):

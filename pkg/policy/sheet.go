@@ -59,7 +59,7 @@ func (s *sheet) array()  { s.mark(markArray) }
 func (s *sheet) end()    { s.bytes = append(s.bytes, end) }
 func (s *sheet) null()   { s.mark(markNull) }
 
-func (s *sheet) boolean(value bool) {
+func (s *sheet) boolean(value bool) { //nolint:revive // it is what is written
 	if value {
 		s.mark(markTrue)
 	} else {
@@ -100,8 +100,11 @@ func (s *sheet) aside(a *aside) {
 func (s *sheet) body(value ast.Value) {
 	s.mark(markBody)
 	s.asides = append(s.asides, &aside{value: value})
-	s.unique = true
+	s.alone()
 }
+
+// alone says that no other check has this document, or that it is too large to keep.
+func (s *sheet) alone() { s.unique = true }
 
 // member begins a member that is read. The part of any other is nil.
 func (s *sheet) member(p *part, name string) *part {
