@@ -67,35 +67,59 @@ func (p *part) below() { p.whole, p.members = true, nil }
 // everything is what is read where it is not known, or not asked.
 func everything() reads { return reads{input: part{whole: true}} }
 
-// reads looks through the entrypoint and all rules that can be reached from it.
+// findReads looks through the entrypoint and all rules that can be reached from it.
 func (s *snapshot) findReads() reads {
-	f := &readFinder{compiler: s.compiler, seen: map[*ast.Rule]bool{}, found: reads{deterministic: true}}
+	f := &readFinder{compiler: s.compiler, seen: map[visit]bool{}, found: reads{deterministic: true}}
 	f.reach(s.entrypoint)
 	for len(f.queue) > 0 {
-		rule := f.queue[0]
+		next := f.queue[0]
 		f.queue = f.queue[1:]
-		f.aliases = aliasesOf(rule)
-		f.walk(rule)
+		f.aliases = aliasesOf(next)
+		next.parts(f.walk)
 	}
 	return f.found
 }
 
 type readFinder struct {
 	compiler *ast.Compiler
-	seen     map[*ast.Rule]bool
-	queue    []*ast.Rule
+	seen     map[visit]bool
+	queue    []visit
 	aliases  aliases // of the rule that is walked
 	found    reads
 }
 
+// A visit is of a rule. As an alias, its value is not looked at: who refers to it does that.
+type visit struct {
+	rule    *ast.Rule
+	asAlias bool
+}
+
+// parts hands out what is looked at.
+func (v visit) parts(walk func(x any)) {
+	if !v.asAlias {
+		walk(v.rule)
+		return
+	}
+	walk(v.rule.Body)
+}
+
 // reach adds the rules that a reference may lead to.
 func (f *readFinder) reach(ref ast.Ref) {
-	for _, rule := range f.compiler.GetRulesDynamicWithOpts(ref, ast.RulesOptions{IncludeHiddenModules: true}) {
-		if !f.seen[rule] {
-			f.seen[rule] = true
-			f.queue = append(f.queue, rule)
+	for _, rule := range f.rules(ref) {
+		base, name := f.base(rule), rule.Ref()
+		next := visit{rule, base != nil && ref.HasPrefix(name) && len(ref) > len(name)}
+		if next.asAlias {
+			f.found.input.add(stringPrefix(base.Concat(ref[len(name):]))[1:]).below()
+		}
+		if !f.seen[next] {
+			f.seen[next] = true
+			f.queue = append(f.queue, next)
 		}
 	}
+}
+
+func (f *readFinder) rules(ref ast.Ref) []*ast.Rule {
+	return f.compiler.GetRulesDynamicWithOpts(ref, ast.RulesOptions{IncludeHiddenModules: true})
 }
 
 func (f *readFinder) walk(x any) {
