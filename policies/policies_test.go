@@ -18,7 +18,7 @@ import (
 )
 
 // wantCoverage is in percent of the lines that can be evaluated.
-const wantCoverage = 95
+const wantCoverage = 100
 
 func TestRego(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

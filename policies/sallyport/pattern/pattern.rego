@@ -83,9 +83,10 @@ matches(parts, segments) if {
 }
 
 matches(parts, segments) if {
+	is_array(parts)
+	is_array(segments)
 	last := count(parts) - 1
 	parts[last] == "**"
-	is_array(segments)
 	_cover(array.slice(parts, 0, last), array.slice(segments, 0, last))
 }
 
