@@ -124,8 +124,11 @@ type edition struct {
 
 // newEdition compiles a source and prepares its entrypoints. Missing are the choices whose rule
 // the policy does not have.
-func newEdition(ctx context.Context, src *source, choices []choice, l limits) (made *edition, missing error, err error) {
-	base := &snapshot{revision: src.revision(), limits: l}
+func (e *Engine) newEdition(ctx context.Context, src *source) (made *edition, missing error, err error) {
+	if err := src.addLibrary(e.config.Library); err != nil {
+		return nil, nil, fmt.Errorf("policy: load the library: %w", err)
+	}
+	base := &snapshot{revision: src.revision(), limits: e.limits}
 	if err := base.open(ctx, src.data); err != nil {
 		return nil, nil, err
 	}
@@ -134,10 +137,10 @@ func newEdition(ctx context.Context, src *source, choices []choice, l limits) (m
 	}
 	made = &edition{
 		revision: base.revision, modules: len(base.compiler.Modules), base: base,
-		choices: choices, snapshots: make([]*snapshot, len(choices)),
+		choices: e.choices, snapshots: make([]*snapshot, len(e.choices)),
 	}
 	var absent []error
-	for i, c := range choices {
+	for i, c := range e.choices {
 		if !base.exists(ctx, c.ref) {
 			absent = append(absent, mistake(c.setting, "the entrypoint %v is no rule of the policy", c.ref))
 			continue

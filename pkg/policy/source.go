@@ -28,6 +28,7 @@ type source struct {
 	revisions    []string // of the bundles
 	loose        []string // digests of what came outside of bundles
 	archives     []string // digests of the bundles' files
+	borrowed     []string // digests of what came from the library
 }
 
 // readSource reads all that the configuration names.
@@ -232,9 +233,9 @@ func merge(dst, src map[string]any) (conflict []string, ok bool) {
 // It does not depend on the order of files or on where they lie.
 func (s *source) revision() string {
 	names := slices.Clone(s.revisions)
-	if len(s.loose) > 0 {
-		slices.Sort(s.loose)
-		names = append(names, digest([]byte(strings.Join(s.loose, "")))[:12])
+	if beside := slices.Concat(s.loose, s.borrowed); len(beside) > 0 {
+		slices.Sort(beside)
+		names = append(names, digest([]byte(strings.Join(beside, "")))[:12])
 	}
 	return strings.Join(names, ",")
 }

@@ -139,6 +139,7 @@ test_mistakes[note] if {
 		"path as a list": {"rule": {"path": ["/orders/**"], "public": true}, "want": "path is not a pattern"},
 		"path with half a wildcard": {"rule": {"path": "/order*/**", "public": true}, "want": "path is not a pattern"},
 		"tokens as text": {"rule": rule({"tokens": "users"}), "want": "tokens is not a list of strings"},
+		"tokens as text, of a role": {"rule": rule({"tokens": "users", "roles": ["clerk"]}), "want": "tokens does not say whose claims"},
 		"no tokens": {"rule": rule({"tokens": []}), "want": "tokens is not a list of strings"},
 		"scopes as text": {"rule": rule({"scopes": "orders:read"}), "want": "scopes is not a list of strings"},
 		"no scopes": {"rule": rule({"scopes": []}), "want": "scopes is not a list of strings"},
