@@ -49,7 +49,7 @@ func (s *source) unowned(library fs.FS) (map[string]ast.Ref, error) {
 		for segment := range strings.SplitSeq(dir, "/") {
 			pkg = append(pkg, ast.StringTerm(segment))
 		}
-		if free[dir] == nil && !s.owns(pkg) {
+		if free[dir] == nil && !s.owns(pkg) && !s.hasData(dir) {
 			free[dir] = pkg
 		}
 		return nil
@@ -62,7 +62,7 @@ func isLibraryFile(entry fs.DirEntry) bool {
 	return !entry.IsDir() && path.Ext(name) == ".rego" && !strings.HasSuffix(name, "_test.rego")
 }
 
-// owns tells whether the policy has the package itself, or something in its place.
+// owns tells whether the policy has rules in a package, or a rule in its place.
 func (s *source) owns(pkg ast.Ref) bool {
 	for _, module := range s.modules {
 		if module.Package.Path.HasPrefix(pkg) {
@@ -74,13 +74,18 @@ func (s *source) owns(pkg ast.Ref) bool {
 			}
 		}
 	}
+	return false
+}
+
+// hasData tells whether the policy has data at a path, or a value on the way to it.
+func (s *source) hasData(dir string) bool {
 	var at any = s.data
-	for _, segment := range pkg[1:] {
+	for segment := range strings.SplitSeq(dir, "/") {
 		object, ok := at.(map[string]any)
 		if !ok {
 			return true
 		}
-		if at, ok = object[string(segment.Value.(ast.String))]; !ok {
+		if at, ok = object[segment]; !ok {
 			return false
 		}
 	}
