@@ -5,6 +5,8 @@ package policies
 
 import "embed"
 
+//go:generate env WRITE_PAGE=1 go test -run ^TestPage$ -count 1 .
+
 // FS holds the shipped Rego and its tests, in the folders of its packages.
 //
 //go:embed envoy sallyport
