@@ -68,9 +68,9 @@ func chapters(t *testing.T) []chapter {
 		for _, a := range module.Annotations {
 			switch {
 			case a.Scope == "package":
-				c.Title, c.Description = a.Title, a.Description
+				c.Title, c.Description = a.Title, strings.TrimSpace(a.Description)
 			case a.Custom["examples"] != nil:
-				c.Functions = append(c.Functions, function{Title: a.Title, Description: a.Description, Examples: examples(t, a)})
+				c.Functions = append(c.Functions, function{a.Title, strings.TrimSpace(a.Description), examples(t, a)})
 			}
 		}
 		if len(c.Functions) > 0 {

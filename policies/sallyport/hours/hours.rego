@@ -3,7 +3,7 @@
 # description: |
 #   Time windows, with the names of Prometheus' time intervals:
 #
-#     {"weekdays": ["monday:friday"], "start_time": "08:00", "end_time": "18:00", "location": "Europe/Zurich"}
+#       {"weekdays": ["monday:friday"], "start_time": "08:00", "end_time": "18:00", "location": "Europe/Zurich"}
 #
 #   Without weekdays it is every day, without times the whole day. The window ends before `end_time`,
 #   which may be 24:00, and does not cross midnight: write two. The location, a name of the IANA time
@@ -35,7 +35,7 @@ within(at, windows) if {
 # title: hours.outside(at, windows)
 # description: |
 #   The time is known, the windows are well formed, and it lies in none of them. To be used instead of
-#   `not hours.within(…)`, which holds without a time too.
+#   `not hours.within(…)`, which holds where the time or the windows are no good, too.
 # custom:
 #   examples:
 #     - {call: 'hours.outside({"seconds": 1700040600}, [{"weekdays": ["saturday", "sunday"], "location": "Europe/Zurich"}])', gives: 'true'}

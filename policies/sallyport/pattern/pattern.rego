@@ -3,9 +3,9 @@
 # description: |
 #   Patterns of paths and of principals, which are both segments between slashes:
 #
-#     *        one segment that is not empty
-#     **       the rest, of which there may be none; only as the last segment
-#     {claim}  one segment that is not empty; what it must equal is for the caller to say
+#       *        one segment that is not empty
+#       **       the rest, of which there may be none; only as the last segment
+#       {claim}  one segment that is not empty; what it must equal is for the caller to say
 #
 #   Any other segment stands for itself. A path is `input.parsed_path`, and to be trusted only where
 #   `input.path_ambiguous` is false.

@@ -37,7 +37,7 @@ all(claims, wanted) if count(values.words(wanted) - held(claims)) == 0
 # title: roles.none(claims, unwanted)
 # description: |
 #   The token says its roles, and none of these is among them. To be used instead of
-#   `not roles.any(…)`, which holds for a token without roles, and without any token, too.
+#   `not roles.any(…)`, which holds for a token that says none, too.
 # custom:
 #   examples:
 #     - {call: 'roles.none({"roles": ["clerk"]}, ["suspended"])', gives: 'true'}
