@@ -91,11 +91,11 @@ nearest := min({[count(object.remove(keys, {"scopes", "acr", "max_age"})), count
 #   authentication, with all that the rule wants of it, so that the user is asked once
 default remedy := {}
 
-remedy := {"scopes": sets[nearest].scopes - scopes.granted(_claims(nearest))} if _short_of == {"scopes"}
+remedy := _remedy(object.keys(lacks[nearest]), nearest)
 
-remedy := demands[nearest] if count(_short_of - {"acr", "max_age"}) == 0
+_remedy({"scopes"}, i) := {"scopes": sets[i].scopes - scopes.granted(_claims(i))}
 
-_short_of := object.keys(lacks[nearest])
+_remedy(keys, i) := demands[i] if count(keys - {"acr", "max_age"}) == 0
 
 _mistakes := mistakes if {
 	count(unclear) == 0
