@@ -15,7 +15,25 @@ import (
 
 // TestPageExamples evaluates what the page says of each function.
 func TestPageExamples(t *testing.T) {
-	library, count := compiled(t, ""), 0
+	library, found := compiled(t, ""), examplesOf(t)
+	for call, gives := range found {
+		var want any
+		if gives != "undefined" {
+			want = evaluate(t, library, gives, nil, map[string]any{})
+		}
+		if diff := cmp.Diff(want, evaluate(t, library, call, nil, map[string]any{})); diff != "" {
+			t.Errorf("%s (-page +got):\n%s", call, diff)
+		}
+	}
+	if len(found) < 60 {
+		t.Errorf("the page has %d examples", len(found))
+	}
+}
+
+// examplesOf reads the page's examples: a call, and below it what it gives.
+func examplesOf(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
 	for _, block := range blocks(t) {
 		if strings.HasPrefix(block, "package ") {
 			continue
@@ -24,18 +42,33 @@ func TestPageExamples(t *testing.T) {
 			if len(pair) != 2 || !strings.HasPrefix(pair[1], "# ") {
 				t.Fatalf("%q is no call with what it gives", pair)
 			}
-			count++
-			var want any
-			if gives := pair[1][len("# "):]; gives != "undefined" {
-				want = evaluate(t, library, gives, nil, map[string]any{})
-			}
-			if diff := cmp.Diff(want, evaluate(t, library, pair[0], nil, map[string]any{})); diff != "" {
-				t.Errorf("%s (-page +got):\n%s", pair[0], diff)
+			found[pair[0]] = pair[1][len("# "):]
+		}
+	}
+	return found
+}
+
+// TestBadArguments puts what is no argument in the place of each: nothing then holds, and nothing fails.
+func TestBadArguments(t *testing.T) {
+	library, count := compiled(t, ""), 0
+	for call, gives := range examplesOf(t) {
+		if gives != "true" {
+			continue
+		}
+		expr := ast.MustParseExpr(call)
+		for i := range expr.Operands() {
+			for _, bad := range []string{"null", "true", `""`, "[]", "[null]", "-1", "input.nothing"} {
+				changed := expr.Copy()
+				changed.Terms.([]*ast.Term)[i+1] = ast.MustParseTerm(bad)
+				count++
+				if got := evaluate(t, library, changed.String(), nil, map[string]any{}); got != nil {
+					t.Errorf("%v gives %v", changed, got)
+				}
 			}
 		}
 	}
-	if count < 60 {
-		t.Errorf("the page has %d examples", count)
+	if count < 300 {
+		t.Errorf("%d calls", count)
 	}
 }
 
@@ -147,7 +180,7 @@ func evaluate(t *testing.T, compiler *ast.Compiler, query string, input, data ma
 		rego.Store(inmem.NewFromObject(data)), rego.StrictBuiltinErrors(true),
 	).Eval(t.Context())
 	if err != nil {
-		t.Fatalf("%s: %v", query, err)
+		t.Errorf("%s: %v", query, err)
 	}
 	if len(results) == 0 {
 		return nil

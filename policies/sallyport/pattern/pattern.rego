@@ -64,6 +64,7 @@ parse(text) := parts if {
 #     - {call: 'pattern.well_formed(["order*"])', gives: undefined}
 well_formed(parts) if {
 	is_array(parts)
+	count(parts) > 0
 	every part in parts {
 		_known(part)
 	}
@@ -105,6 +106,7 @@ matches(parts, segments) if {
 #     - {call: 'pattern.claim("{sub}")', gives: '"sub"'}
 #     - {call: 'pattern.claim("sub")', gives: undefined}
 claim(part) := substring(part, 1, count(part) - 2) if {
+	is_string(part)
 	startswith(part, "{")
 	regex.match(`^\{[^*{}]+\}$`, part)
 }
@@ -134,4 +136,7 @@ _known("**")
 
 _known(part) if claim(part)
 
-_known(part) if not regex.match(`[*{}]`, part)
+_known(part) if {
+	is_string(part)
+	not regex.match(`[*{}]`, part)
+}
