@@ -221,9 +221,9 @@ func tokenRule(r config.Rule) token.Rule {
 func policyConfig(cfg *config.Config, logger *slog.Logger) policy.Config {
 	p := cfg.Policy
 	out := policy.Config{
-		Entrypoint: p.Path, Files: p.Files, Default: policies.FS, Library: policies.Library,
-		Data: p.Data, OutputHeaders: p.OutputHeaders,
+		Entrypoint: p.Path, Files: p.Files, Default: policies.FS, Data: p.Data, OutputHeaders: p.OutputHeaders,
 		Capabilities: policy.Capabilities(p.Capabilities), MaxSteps: int64(p.MaxSteps), OPA: p.OPA, Logger: logger,
+		Library: policies.Library,
 	}
 	for _, e := range p.Entrypoints {
 		out.Entrypoints = append(out.Entrypoints, policy.Entrypoint{

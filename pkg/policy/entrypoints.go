@@ -124,11 +124,11 @@ type edition struct {
 
 // newEdition compiles a source and prepares its entrypoints. Missing are the choices whose rule
 // the policy does not have.
-func (e *Engine) newEdition(ctx context.Context, src *source) (made *edition, missing error, err error) {
-	if err := src.addLibrary(e.config.Library); err != nil {
+func newEdition(ctx context.Context, src *source, choices []choice, l limits) (made *edition, missing error, err error) {
+	if err := src.addLibrary(); err != nil {
 		return nil, nil, fmt.Errorf("policy: load the library: %w", err)
 	}
-	base := &snapshot{revision: src.revision(), limits: e.limits}
+	base := &snapshot{revision: src.revision(), limits: l}
 	if err := base.open(ctx, src.data); err != nil {
 		return nil, nil, err
 	}
@@ -137,10 +137,10 @@ func (e *Engine) newEdition(ctx context.Context, src *source) (made *edition, mi
 	}
 	made = &edition{
 		revision: base.revision, modules: len(base.compiler.Modules), base: base,
-		choices: e.choices, snapshots: make([]*snapshot, len(e.choices)),
+		choices: choices, snapshots: make([]*snapshot, len(choices)),
 	}
 	var absent []error
-	for i, c := range e.choices {
+	for i, c := range choices {
 		if !base.exists(ctx, c.ref) {
 			absent = append(absent, mistake(c.setting, "the entrypoint %v is no rule of the policy", c.ref))
 			continue

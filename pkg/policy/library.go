@@ -13,20 +13,20 @@ import (
 // libraryName stands before the names of the library's files: no file of the policy's is called so.
 const libraryName = "<library>/"
 
-// addLibrary adds the packages of a library that the policy refers to, and those that they refer to.
+// addLibrary adds the packages of the library that the policy refers to, and those that they refer to.
 // It comes last, when all that the policy has itself is known. Nothing is parsed that is not needed.
-func (s *source) addLibrary(library fs.FS) error {
-	if library == nil {
+func (s *source) addLibrary() error {
+	if s.library == nil {
 		return nil
 	}
-	free, err := s.unowned(library)
+	free, err := s.unowned()
 	if err != nil {
 		return err
 	}
 	for queue := slices.Collect(maps.Values(s.modules)); len(queue) > 0; queue = queue[1:] {
 		for _, dir := range wanted(queue[0], free) {
 			delete(free, dir)
-			added, err := s.borrow(library, dir)
+			added, err := s.borrow(dir)
 			if err != nil {
 				return err
 			}
@@ -38,9 +38,9 @@ func (s *source) addLibrary(library fs.FS) error {
 
 // unowned lists the folders of the library and the package of each, but for packages that the policy
 // has itself: then they are another thing than the library's, which must not be mixed into them.
-func (s *source) unowned(library fs.FS) (map[string]ast.Ref, error) {
+func (s *source) unowned() (map[string]ast.Ref, error) {
 	free := map[string]ast.Ref{}
-	err := fs.WalkDir(library, ".", func(name string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(s.library, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || !isLibraryFile(entry) {
 			return err
 		}
@@ -120,8 +120,8 @@ func wanted(module *ast.Module, free map[string]ast.Ref) (dirs []string) {
 }
 
 // borrow adds the package in a folder of the library.
-func (s *source) borrow(library fs.FS, dir string) ([]*ast.Module, error) {
-	entries, err := fs.ReadDir(library, dir)
+func (s *source) borrow(dir string) ([]*ast.Module, error) {
+	entries, err := fs.ReadDir(s.library, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (s *source) borrow(library fs.FS, dir string) ([]*ast.Module, error) {
 			continue
 		}
 		name := path.Join(dir, entry.Name())
-		raw, err := fs.ReadFile(library, name)
+		raw, err := fs.ReadFile(s.library, name)
 		if err != nil {
 			return nil, err
 		}

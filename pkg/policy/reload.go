@@ -27,7 +27,7 @@ func (e *Engine) load(ctx context.Context) error {
 	if err := src.hasRego(); err != nil {
 		return err
 	}
-	made, missing, err := e.newEdition(ctx, src)
+	made, missing, err := newEdition(ctx, src, e.choices, e.limits)
 	if err := errors.Join(missing, err); err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (e *Engine) replace(ctx context.Context, src *source) error {
 	if err := src.hasRego(); err != nil {
 		return err
 	}
-	made, missing, err := e.newEdition(ctx, src)
+	made, missing, err := newEdition(ctx, src, e.choices, e.limits)
 	if err := errors.Join(missing, err); err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (e *Engine) combine(ctx context.Context, src *source, store storage.Store, 
 	if err := src.addStore(ctx, store, txn); err != nil {
 		return fmt.Errorf("policy: load the bundles: %w", err)
 	}
-	made, _, err := e.newEdition(ctx, src)
+	made, _, err := newEdition(ctx, src, e.choices, e.limits)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ type source struct {
 	data    map[string]any
 
 	capabilities *ast.Capabilities
+	library      fs.FS
 	revisions    []string // of the bundles
 	loose        []string // digests of what came outside of bundles
 	archives     []string // digests of the bundles' files
@@ -33,7 +34,7 @@ type source struct {
 
 // readSource reads all that the configuration names.
 func readSource(config Config, capabilities *ast.Capabilities) (*source, error) {
-	s := &source{modules: map[string]*ast.Module{}, data: map[string]any{}, capabilities: capabilities}
+	s := &source{modules: map[string]*ast.Module{}, data: map[string]any{}, capabilities: capabilities, library: config.Library}
 	for _, name := range config.Files {
 		if err := s.addPath(name); err != nil {
 			return nil, fmt.Errorf("policy: load %s: %w", name, err)
