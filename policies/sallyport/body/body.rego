@@ -3,6 +3,7 @@
 # description: |
 #   Rules about a JSON body. Envoy sends a body only where its ext_authz filter says `with_request_body`,
 #   and only the part that fits.
+# custom: {library: true}
 package sallyport.body
 
 import data.sallyport.values

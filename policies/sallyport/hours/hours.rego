@@ -12,6 +12,7 @@
 #   The time is `input.attributes.request.time`, an object with `seconds` since 1970: Envoy's clock,
 #   when the request began. It is not the client's, every rule sees the same, and with it a decision
 #   depends on input and data alone. A caller that sends none is outside of nothing and within nothing.
+# custom: {library: true}
 package sallyport.hours
 
 # METADATA

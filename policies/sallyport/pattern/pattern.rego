@@ -9,6 +9,7 @@
 #
 #   Any other segment stands for itself. A path is `input.parsed_path`, and to be trusted only where
 #   `input.path_ambiguous` is false.
+# custom: {library: true}
 package sallyport.pattern
 
 # METADATA

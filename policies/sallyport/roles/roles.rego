@@ -3,6 +3,7 @@
 # description: |
 #   What a user is. The claim is `roles`, a list or one role (RFC 9068, section 2.2.3.1), or
 #   `realm_access.roles`, as Keycloak has it.
+# custom: {library: true}
 package sallyport.roles
 
 import data.sallyport.values

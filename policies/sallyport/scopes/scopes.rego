@@ -3,6 +3,7 @@
 # description: |
 #   What a token was granted. The claim is `scope`, a string (RFC 8693, section 4.2), or `scp`, a
 #   string or a list, as Microsoft and Okta have it.
+# custom: {library: true}
 package sallyport.scopes
 
 import data.sallyport.values

@@ -4,6 +4,7 @@
 #   How strongly and how recently the user authenticated: the claims `acr` and `auth_time` of OpenID
 #   Connect Core, section 2, which RFC 9068, section 2.2.1, has in access tokens too. A denial that has
 #   `acr_values` or `max_age` asks the caller for more (RFC 9470).
+# custom: {library: true}
 package sallyport.stepup
 
 # METADATA

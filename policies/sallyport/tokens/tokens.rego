@@ -3,6 +3,7 @@
 # description: |
 #   What the first door found: `input.tokens` has an entry for each slot, which is a JWT rule of the
 #   configuration.
+# custom: {library: true}
 package sallyport.tokens
 
 import data.sallyport.values

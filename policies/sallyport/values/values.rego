@@ -3,6 +3,7 @@
 # description: |
 #   What rules and claims are written in: a value, or a list of values. The other packages are made
 #   of these.
+# custom: {library: true}
 package sallyport.values
 
 # METADATA

@@ -4,6 +4,7 @@
 #   Which service or device calls. `input.source.principal` is the identity in the certificate of the
 #   caller, which Envoy verified (mTLS); without one it is undefined. A second token can say it too: a
 #   slot of its own for JWT-SVIDs, or for whatever the devices carry.
+# custom: {library: true}
 package sallyport.workload
 
 import data.sallyport.pattern
