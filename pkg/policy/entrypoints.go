@@ -125,7 +125,7 @@ type edition struct {
 // newEdition compiles a source and prepares its entrypoints. Missing are the choices whose rule
 // the policy does not have.
 func newEdition(ctx context.Context, src *source, choices []choice, l limits) (made *edition, missing error, err error) {
-	base := &snapshot{revision: src.revision(), limits: l}
+	base := &snapshot{revision: src.revision(), limits: l, bodies: src.bodies}
 	if err := base.open(ctx, src.data); err != nil {
 		return nil, nil, err
 	}

@@ -15,7 +15,7 @@ import (
 // the CheckRequest in its JSON names and leaves out what is not set, and beside it tokens, source
 // and path_ambiguous. A check without HTTP has no parsed_path, parsed_query, parsed_body,
 // truncated_body and path_ambiguous.
-func newInput(req *authz.Request, id authz.Identity) (ast.Value, error) {
+func newInput(req *authz.Request, id authz.Identity, bodies bodyReader) (ast.Value, error) {
 	attributes, err := attributes(req)
 	if err != nil {
 		return nil, err
@@ -33,14 +33,11 @@ func newInput(req *authz.Request, id authz.Identity) (ast.Value, error) {
 	if req.HTTP == nil {
 		return in.value(), nil
 	}
-	parsed, truncated, err := readBody(req.HTTP)
-	if err != nil {
+	if err := bodies.addTo(&in, req.HTTP); err != nil {
 		return nil, err
 	}
 	in.set("parsed_path", texts(req.HTTP.Path.Segments))
 	in.set("parsed_query", textLists(req.HTTP.Path.Query))
-	in.set("parsed_body", parsed)
-	in.set("truncated_body", ast.Boolean(truncated))
 	in.set("path_ambiguous", ast.Boolean(req.HTTP.Path.Ambiguity != ""))
 	return in.value(), nil
 }

@@ -8,7 +8,7 @@
 //     that prepares its data in rules of their own, as the shipped one does, pays for that at load
 //     and not per check. A check works on one snapshot from beginning to end. What cannot become an
 //     edition is refused, and the old one stays.
-//  3. Decide makes the input document (input.go, body.go). It is the document of
+//  3. Decide makes the input document (input.go, body.go, grpc.go). It is the document of
 //     opa-envoy-plugin, name by name, and what Sallyport adds to it.
 //  4. The query is evaluated, with builtin errors strict, the caller's deadline, a bound on its
 //     steps, and the builtins that are allowed (evaluate.go, limits.go, capabilities.go); what goes
@@ -108,6 +108,14 @@ type Config struct {
 	// MaxSteps is the most expressions that one evaluation may look at, about a million a second; 0
 	// means 1,000,000. Long texts that it builds count too.
 	MaxSteps int64
+
+	// ProtoDescriptor is a file with a FileDescriptorSet. Messages of the gRPC methods in it are
+	// parsed; those of others are null.
+	ProtoDescriptor string
+
+	// SkipRequestBodyParse leaves parsed_body and truncated_body out of the input, and every body
+	// unread: one that is malformed is then no reason to deny.
+	SkipRequestBodyParse bool
 
 	// OPA is OPA's own configuration: services, bundles, keys, discovery, status, labels, caching,
 	// persistence_directory. "${NAME}" in a text is the environment variable NAME. With bundles or

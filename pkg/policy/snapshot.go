@@ -23,6 +23,7 @@ type snapshot struct {
 	revision   string
 	entrypoint ast.Ref
 	limits     limits
+	bodies     bodyReader
 
 	compiler  *ast.Compiler
 	query     query
@@ -94,7 +95,7 @@ func compileError(errs ast.Errors) error {
 
 // decide takes one check from the input document to the decision.
 func (s *snapshot) decide(ctx context.Context, now time.Time, req *authz.Request, id authz.Identity) (authz.Decision, error) {
-	input, err := newInput(req, id)
+	input, err := newInput(req, id, s.bodies)
 	if err != nil {
 		return authz.Decision{}, err
 	}

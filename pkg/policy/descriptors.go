@@ -1,0 +1,57 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
+)
+
+// Descriptors know the gRPC services whose messages policy sees. They are immutable.
+type descriptors struct {
+	files *protoregistry.Files
+	types *dynamicpb.Types // finds extensions, and what an Any holds
+}
+
+func parseDescriptors(raw []byte) (*descriptors, error) {
+	var set descriptorpb.FileDescriptorSet
+	if err := proto.Unmarshal(raw, &set); err != nil {
+		return nil, errors.New("no FileDescriptorSet: protoc writes one with --descriptor_set_out, buf build with -o")
+	}
+	files, err := protodesc.NewFiles(&set)
+	if err != nil {
+		return nil, fmt.Errorf("%w (protoc needs --include_imports)", err)
+	}
+	services := 0
+	files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
+		services += file.Services().Len()
+		return true
+	})
+	if services == 0 {
+		return nil, errors.New("no service in the descriptor set")
+	}
+	return &descriptors{files: files, types: dynamicpb.NewTypes(files)}, nil
+}
+
+// addDescriptors reads the descriptor set, if there is one. It belongs to what decides, and so to
+// the revision.
+func (s *source) addDescriptors(name string) error {
+	if name == "" {
+		return nil
+	}
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		return mistake("protoDescriptor", "%w", err)
+	}
+	if s.bodies.descriptors, err = parseDescriptors(raw); err != nil {
+		return mistake("protoDescriptor", "%s: %w", name, err)
+	}
+	s.loose = append(s.loose, digest([]byte("descriptors"), raw))
+	return nil
+}
