@@ -65,8 +65,12 @@ func attributes(req *authz.Request) (ast.Value, error) {
 	a.add("destination", peer(req.Destination))
 	a.add("request", request(req))
 	a.add("contextExtensions", textMap(req.ContextExtensions))
-	a.add("metadataContext", filter)
-	a.add("routeMetadataContext", route)
+	if req.FilterMetadata != nil {
+		a.set("metadataContext", filter.value())
+	}
+	if req.RouteMetadata != nil {
+		a.set("routeMetadataContext", route.value())
+	}
 	if req.TLSSession != nil {
 		var tls document
 		tls.text("sni", req.TLSSession.SNI)
@@ -79,6 +83,8 @@ func peer(p authz.Peer) document {
 	var address, socket, pipe, d document
 	if p.Address != "" {
 		socket.text("address", p.Address)
+	}
+	if p.Address != "" && !p.NoPort {
 		socket.set("portValue", number(int64(p.Port)))
 	}
 	pipe.text("path", p.Pipe)
@@ -97,7 +103,7 @@ func shortSource(p authz.Peer) ast.Value {
 	var d document
 	d.text("principal", p.Principal)
 	d.text("address", p.Address)
-	if p.Address != "" {
+	if p.Address != "" && !p.NoPort {
 		d.set("port", number(int64(p.Port)))
 	}
 	return d.value()
