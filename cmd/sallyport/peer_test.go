@@ -26,13 +26,14 @@ type peerGroup struct {
 	Group  string
 	Rego   string         // the policy; "" answers with the whole input
 	File   string         // or the file that it is in
+	Answer any            // or what it always answers
 	Config map[string]any // beside policy.files
 	Cases  []peerCase
 }
 
 // A peerCase is a CheckRequest and the answer to it, in JSON names.
 type peerCase struct {
-	Name       string
+	Name       string         // without HTTP and Attributes, it is about GET /
 	Differs    string         // opa-envoy-plugin does otherwise: the difference's name in the migration page
 	HTTP       map[string]any // is attributes.request.http
 	Attributes map[string]any // all of them
@@ -93,17 +94,7 @@ func (g peerGroup) run(t *testing.T) {
 func (g peerGroup) configuration(t *testing.T) *config.Config {
 	t.Helper()
 	dir := t.TempDir()
-	rego := g.Rego
-	switch {
-	case g.File != "":
-		rego = readText(t, "testdata", "peer", g.File)
-	case rego == "":
-		rego = `package envoy.authz
-
-allow := {"allowed": true, "dynamic_metadata": {"input": input}}
-`
-	}
-	writeText(t, filepath.Join(dir, "policy.rego"), rego)
+	writeText(t, filepath.Join(dir, "policy.rego"), g.policy(t))
 	settings := map[string]any{"listen": map[string]any{"grpc": "127.0.0.1:0", "admin": ""}}
 	maps.Copy(settings, g.Config)
 	policy := map[string]any{}
@@ -125,6 +116,26 @@ allow := {"allowed": true, "dynamic_metadata": {"input": input}}
 		t.Fatal(err)
 	}
 	return cfg
+}
+
+func (g peerGroup) policy(t *testing.T) string {
+	t.Helper()
+	switch {
+	case g.Rego != "":
+		return g.Rego
+	case g.File != "":
+		return readText(t, "testdata", "peer", g.File)
+	case g.Answer == nil:
+		return `package envoy.authz
+
+allow := {"allowed": true, "dynamic_metadata": {"input": input}}
+`
+	}
+	answer, err := json.Marshal(g.Answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "package envoy.authz\n\nallow := " + string(answer) + "\n"
 }
 
 func descriptorSet(t *testing.T, name string) string {
@@ -159,7 +170,10 @@ func writeText(t *testing.T, name, text string) {
 func (tc peerCase) request(t *testing.T) *auth.CheckRequest {
 	t.Helper()
 	attributes := tc.Attributes
-	if attributes == nil {
+	switch {
+	case attributes == nil && tc.HTTP == nil:
+		attributes = map[string]any{"request": map[string]any{"http": map[string]any{"method": "GET", "path": "/"}}}
+	case attributes == nil:
 		attributes = map[string]any{"request": map[string]any{"http": tc.HTTP}}
 	}
 	request := &auth.CheckRequest{}

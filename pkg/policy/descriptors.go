@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -11,12 +12,31 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
+	_ "google.golang.org/protobuf/types/known/anypb" // this and those below for [types]
+	_ "google.golang.org/protobuf/types/known/durationpb"
+	_ "google.golang.org/protobuf/types/known/emptypb"
+	_ "google.golang.org/protobuf/types/known/fieldmaskpb"
+	_ "google.golang.org/protobuf/types/known/structpb"
+	_ "google.golang.org/protobuf/types/known/timestamppb"
+	_ "google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 // Descriptors know the gRPC services whose messages policy sees. They are immutable.
 type descriptors struct {
 	files *protoregistry.Files
-	types *dynamicpb.Types // finds extensions, and what an Any holds
+	types types
+}
+
+// Types find extensions, and what an Any holds: a message of the set, or one that is part of
+// protobuf itself, which a set has only where a file imports it.
+type types struct{ *dynamicpb.Types }
+
+func (t types) FindMessageByURL(url string) (protoreflect.MessageType, error) {
+	found, err := t.Types.FindMessageByURL(url)
+	if err == nil || !strings.HasPrefix(url[strings.LastIndexByte(url, '/')+1:], "google.protobuf.") {
+		return found, err
+	}
+	return protoregistry.GlobalTypes.FindMessageByURL(url)
 }
 
 func parseDescriptors(raw []byte) (*descriptors, error) {
@@ -36,7 +56,7 @@ func parseDescriptors(raw []byte) (*descriptors, error) {
 	if services == 0 {
 		return nil, errors.New("no service in the descriptor set")
 	}
-	return &descriptors{files: files, types: dynamicpb.NewTypes(files)}, nil
+	return &descriptors{files: files, types: types{dynamicpb.NewTypes(files)}}, nil
 }
 
 // addDescriptors reads the descriptor set, if there is one. It belongs to what decides, and so to

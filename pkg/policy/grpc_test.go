@@ -100,6 +100,10 @@ func TestGRPCBody(t *testing.T) {
 			"items": []any{object{"customerName": "bob"}},
 			"extra": object{"@type": "type.googleapis.com/shop.v1.Order", "customerName": "ann"},
 		}},
+		{
+			name: "an Any of protobuf's own", raw: framed(0, text(7, text(1, "googleapis.com/google.protobuf.Duration")+text(2, varint(1, 30)))),
+			want: object{"extra": object{"@type": "googleapis.com/google.protobuf.Duration", "value": "30s"}},
+		},
 		{name: "an empty message", raw: framed(0, ""), want: object{}},
 		{name: "no body"},
 		{name: "the last of two values", raw: framed(0, ann+text(1, "bob")), want: object{"customerName": "bob"}},
