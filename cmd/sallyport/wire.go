@@ -223,7 +223,7 @@ func policyConfig(cfg *config.Config, logger *slog.Logger) policy.Config {
 	out := policy.Config{
 		Entrypoint: p.Path, Files: p.Files, Default: policies.FS, Data: p.Data, OutputHeaders: p.OutputHeaders,
 		Capabilities: policy.Capabilities(p.Capabilities), MaxSteps: int64(p.MaxSteps), OPA: p.OPA, Logger: logger,
-		ProtoDescriptor: p.ProtoDescriptor, SkipRequestBodyParse: p.SkipRequestBodyParse,
+		ProtoDescriptor: p.ProtoDescriptor, MaxBodyBytes: int64(cfg.Request.MaxBodyBytes), SkipRequestBodyParse: p.SkipRequestBodyParse,
 	}
 	for _, e := range p.Entrypoints {
 		out.Entrypoints = append(out.Entrypoints, policy.Entrypoint{

@@ -25,6 +25,8 @@ import (
 type descriptors struct {
 	files *protoregistry.Files
 	types types
+
+	maxMessage int64 // of a message that was compressed
 }
 
 // Types find extensions, and what an Any holds: a message of the set, or one that is part of
@@ -61,7 +63,8 @@ func parseDescriptors(raw []byte) (*descriptors, error) {
 
 // addDescriptors reads the descriptor set, if there is one. It belongs to what decides, and so to
 // the revision.
-func (s *source) addDescriptors(name string) error {
+func (s *source) addDescriptors(config Config) error {
+	name := config.ProtoDescriptor
 	if name == "" {
 		return nil
 	}
@@ -72,6 +75,7 @@ func (s *source) addDescriptors(name string) error {
 	if s.bodies.descriptors, err = parseDescriptors(raw); err != nil {
 		return mistake("protoDescriptor", "%s: %w", name, err)
 	}
+	s.bodies.descriptors.maxMessage = config.MaxBodyBytes
 	s.loose = append(s.loose, digest([]byte("descriptors"), raw))
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/sallyport/sallyport/pkg/authz"
@@ -17,7 +16,7 @@ import (
 func TestProtoDescriptorRefused(t *testing.T) {
 	dir := write(t, map[string]string{"allow.rego": "package envoy.authz\n\nallow := true", "shop.proto": `syntax = "proto3";`, "empty.pb": ""})
 	lonely := &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{
-		{Name: proto.String("a.proto"), Dependency: []string{"b.proto"}, Syntax: proto.String("proto3")},
+		{Name: new("a.proto"), Dependency: []string{"b.proto"}, Syntax: new("proto3")},
 	}}
 	for name, tt := range map[string]struct{ file, want string }{
 		"absent":         {filepath.Join(dir, "absent.pb"), "no such file"},

@@ -69,6 +69,9 @@ func open(ctx context.Context, config Config) (*Engine, error) {
 	if config.MaxSteps <= 0 {
 		config.MaxSteps = defaultMaxSteps
 	}
+	if config.MaxBodyBytes <= 0 {
+		config.MaxBodyBytes = 1 << 20
+	}
 	e := &Engine{config: config}
 	var err error
 	if e.choices, err = parseChoices(config); err != nil {

@@ -45,7 +45,7 @@ func (d *descriptors) read(h *authz.HTTP, mediaType string) (parsed ast.Value, t
 	if err != nil || input == nil {
 		return ast.NullValue, false, err
 	}
-	message, err := first.unary(mediaType, h.Headers.Joined("grpc-encoding"))
+	message, err := first.unary(mediaType, h.Headers.Joined("grpc-encoding"), d.maxMessage)
 	if err != nil || message == nil {
 		return ast.NullValue, false, err
 	}
@@ -80,7 +80,7 @@ func cutFrame(body []byte) (frame, error) {
 
 // unary is the one message of a unary call, not nil though it may be empty; nil where the upstream
 // cannot read it either.
-func (f frame) unary(mediaType, encoding string) ([]byte, error) {
+func (f frame) unary(mediaType, encoding string, limit int64) ([]byte, error) {
 	_, carries, named := strings.Cut(mediaType, "+")
 	switch {
 	case named && carries != "proto", strings.HasPrefix(mediaType, "application/grpc-web-text"):
@@ -92,25 +92,24 @@ func (f frame) unary(mediaType, encoding string) ([]byte, error) {
 	case encoding == "" || encoding == "identity":
 		return nil, nil // gRPC, compression.md: such a message MUST be answered with INTERNAL
 	case encoding == "gzip":
-		return gunzip(f.message)
+		return gunzip(f.message, limit)
 	}
 	return nil, malformedGRPC("a compression other than gzip")
 }
 
-// maxMessage is the longest message that is decompressed: what gRPC servers take unless told otherwise.
-const maxMessage = 4 << 20
-
-func gunzip(compressed []byte) ([]byte, error) {
+// gunzip stops at the limit of every other body: a few bytes of gzip can be very many of protobuf, each
+// of which takes hundreds in memory.
+func gunzip(compressed []byte, limit int64) ([]byte, error) {
 	reader, err := gzip.NewReader(bytes.NewReader(compressed))
 	if err != nil {
 		return nil, malformedGRPC("the compression is broken")
 	}
-	message, err := io.ReadAll(io.LimitReader(reader, maxMessage+1))
+	message, err := io.ReadAll(io.LimitReader(reader, limit+1))
 	switch {
 	case err != nil:
 		return nil, malformedGRPC("the compression is broken")
-	case len(message) > maxMessage:
-		return nil, refuse(authz.RequestTooLarge, "read body: a compressed gRPC message of more than %d bytes", maxMessage)
+	case int64(len(message)) > limit:
+		return nil, refuse(authz.RequestTooLarge, "read body: a compressed gRPC message of more than %d bytes, without the compression", limit)
 	}
 	return message, nil
 }

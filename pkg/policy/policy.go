@@ -113,6 +113,10 @@ type Config struct {
 	// parsed; those of others are null.
 	ProtoDescriptor string
 
+	// MaxBodyBytes is the longest gRPC message that is read where it was compressed; 0 means 1 MiB.
+	// Any other body is as long as it came.
+	MaxBodyBytes int64
+
 	// SkipRequestBodyParse leaves parsed_body and truncated_body out of the input, and every body
 	// unread: one that is malformed is then no reason to deny.
 	SkipRequestBodyParse bool

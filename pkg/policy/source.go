@@ -35,7 +35,7 @@ type source struct {
 func readSource(config Config, capabilities *ast.Capabilities) (*source, error) {
 	s := &source{modules: map[string]*ast.Module{}, data: map[string]any{}, capabilities: capabilities}
 	s.bodies.skip = config.SkipRequestBodyParse
-	if err := s.addDescriptors(config.ProtoDescriptor); err != nil {
+	if err := s.addDescriptors(config); err != nil {
 		return nil, err
 	}
 	for _, name := range config.Files {

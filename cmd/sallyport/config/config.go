@@ -260,9 +260,9 @@ type Policy struct {
 	Capabilities Capabilities `yaml:"capabilities" source:"OPA, capabilities"`
 
 	// ProtoDescriptor is a file with a FileDescriptorSet: protoc --include_imports --descriptor_set_out,
-	// or buf build -o. It is watched. Messages of the methods in it are then in parsed_body, where
-	// Envoy's with_request_body says pack_as_bytes; gRPC of other methods, and streams from the client,
-	// are null there.
+	// or buf build -o. It is watched. Messages of the methods in it, compressed with gzip or not, are
+	// then in parsed_body, where Envoy's with_request_body says pack_as_bytes; gRPC of other methods,
+	// and streams from the client, are null there.
 	ProtoDescriptor string `yaml:"protoDescriptor" source:"opa-envoy-plugin, proto-descriptor"`
 
 	// SkipRequestBodyParse reads no body: policy has no parsed_body and no truncated_body, and a body
