@@ -104,6 +104,7 @@ func TestGRPCBody(t *testing.T) {
 			name: "an Any of protobuf's own", raw: framed(0, text(7, text(1, "googleapis.com/google.protobuf.Duration")+text(2, varint(1, 30)))),
 			want: object{"extra": object{"@type": "googleapis.com/google.protobuf.Duration", "value": "30s"}},
 		},
+		{name: "an extension", path: "/old.Orders/Place", raw: framed(0, text(1, "7")+text(100, "soon")), want: object{"id": "7", "[old.note]": "soon"}},
 		{name: "an empty message", raw: framed(0, ""), want: object{}},
 		{name: "no body"},
 		{name: "the last of two values", raw: framed(0, ann+text(1, "bob")), want: object{"customerName": "bob"}},
@@ -157,6 +158,8 @@ func TestGRPCBodyRefused(t *testing.T) {
 		wantText                               string
 	}{
 		{name: "shorter than a prefix", raw: "\x00\x00", wantText: "gRPC: shorter than the prefix of a message"},
+		{name: "a prefix cut short", raw: "\x00\x00\x00\x00", wantText: "gRPC: shorter than the prefix of a message"},
+		{name: "without a required field", path: "/old.Orders/Place", raw: framed(0, ""), wantText: "gRPC: not the message that the method takes"},
 		{name: "an unknown flag", raw: framed(2, ann), wantText: "gRPC: an unknown flag before the message"},
 		{name: "two messages", raw: framed(0, ann) + framed(0, ann), wantText: "gRPC: more than one message to a method that takes one"},
 		{name: "something behind the message", raw: framed(0, ann) + "x", wantText: "gRPC: more than one message to a method that takes one"},
@@ -168,6 +171,7 @@ func TestGRPCBodyRefused(t *testing.T) {
 		{name: "more than a method in the path", path: place + "/x", raw: framed(0, ann), wantText: "gRPC: the path names no method"},
 		{name: "JSON in gRPC", contentType: "application/grpc+json", raw: framed(0, "{}"), wantText: "gRPC: its media type says that it is no plain protobuf"},
 		{name: "gRPC-Web in base64", contentType: "application/grpc-web-text", raw: "AAAAAAA=", wantText: "gRPC: an unknown flag before the message"},
+		{name: "not the base64 that it says", contentType: "application/grpc-web-text+proto", raw: framed(0, ann), wantText: "gRPC: its media type says that it is no plain protobuf"},
 		{name: "an unknown compression", encoding: "zstd", raw: framed(1, ann), wantText: "gRPC: a compression other than gzip"},
 		{name: "no compression", encoding: "gzip", raw: framed(1, ann), wantText: "gRPC: the compression is broken"},
 		{name: "half a compression", encoding: "gzip", raw: framed(1, gzipped(t, ann)[:15]), wantText: "gRPC: the compression is broken"},
