@@ -30,7 +30,7 @@ type store struct {
 func newStore(t *testing.T, wants string) *store {
 	t.Helper()
 	s := &store{wants: wants}
-	real := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	behind := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 		switch {
@@ -39,7 +39,7 @@ func newStore(t *testing.T, wants string) *store {
 		case reads && s.wants != "" && r.Header.Get("Authorization") != s.wants:
 			http.Error(w, "who are you?", http.StatusUnauthorized)
 		default:
-			real.ServeHTTP(w, r)
+			behind.ServeHTTP(w, r)
 		}
 	}))
 	t.Cleanup(s.Close)
