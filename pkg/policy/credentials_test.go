@@ -9,6 +9,24 @@ import (
 	"github.com/sallyport/sallyport/pkg/policy"
 )
 
+// TestServicesInAList has the services as opa-envoy-plugin's documentation writes them, and one bundle
+// in OPA's older way.
+func TestServicesInAList(t *testing.T) {
+	r := newRegistry(t)
+	r.serve("/bundles/shop/authz", pack(t, content{revision: "r1", data: found(1)}, nil))
+	for name, source := range map[string]map[string]any{
+		"bundles": {"bundles": map[string]any{"shop/authz": map[string]any{"service": "controller", "polling": polling()}}},
+		"bundle":  {"bundle": map[string]any{"name": "shop/authz", "service": "controller", "polling": polling()}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			source["services"] = []any{map[string]any{"name": "controller", "url": r.URL}}
+			e, j := started(t, policy.Config{OPA: source})
+			j.await(t, "policy loaded revision=r1")
+			check(t, e, "r1", map[string]any{"a": 1.0})
+		})
+	}
+}
+
 // TestBundleCredentials has a server that asks for a bearer token, and is told one in each of OPA's ways.
 func TestBundleCredentials(t *testing.T) {
 	r := newRegistry(t)
