@@ -74,6 +74,9 @@ func open(ctx context.Context, config Config) (*Engine, error) {
 	if config.MemoBytes == 0 {
 		config.MemoBytes = defaultMemoBytes
 	}
+	if config.MaxBodyBytes <= 0 {
+		config.MaxBodyBytes = 1 << 20
+	}
 	e := &Engine{config: config}
 	var err error
 	if e.choices, err = parseChoices(config); err != nil {
@@ -119,8 +122,8 @@ func (e *Engine) openOPA(ctx context.Context) error {
 
 // start runs what keeps the policy up to date.
 func (e *Engine) start(ctx context.Context) (err error) {
-	if len(e.config.Files) > 0 {
-		if e.watcher, err = newWatcher(e.config.Files, e.config.Logger, e.reload); err != nil {
+	if files := e.config.watched(); len(files) > 0 {
+		if e.watcher, err = newWatcher(files, e.config.Logger, e.reload); err != nil {
 			return err
 		}
 	}

@@ -23,6 +23,7 @@ type snapshot struct {
 	revision   string
 	entrypoint ast.Ref
 	limits     limits
+	bodies     bodyReader
 
 	compiler  *ast.Compiler
 	query     query
@@ -99,7 +100,7 @@ func compileError(errs ast.Errors) error {
 func (s *snapshot) decide(ctx context.Context, now time.Time, req *authz.Request, id authz.Identity) (authz.Decision, error) {
 	in := s.limits.sheet()
 	defer s.limits.done(in)
-	if err := (writer{in, s.limits.asides}).input(&s.reads.input, req, id); err != nil {
+	if err := (writer{in, s.limits.asides, s.bodies}).input(&s.reads.input, req, id); err != nil {
 		return authz.Decision{}, err
 	}
 	key := s.memo.key(in)

@@ -23,6 +23,7 @@ import (
 type source struct {
 	modules map[string]*ast.Module
 	data    map[string]any
+	bodies  bodyReader
 
 	capabilities *ast.Capabilities
 	library      fs.FS
@@ -35,6 +36,10 @@ type source struct {
 // readSource reads all that the configuration names.
 func readSource(config Config, capabilities *ast.Capabilities) (*source, error) {
 	s := &source{modules: map[string]*ast.Module{}, data: map[string]any{}, capabilities: capabilities, library: config.Library}
+	s.bodies.skip = config.SkipRequestBodyParse
+	if err := s.addDescriptors(config); err != nil {
+		return nil, err
+	}
 	for _, name := range config.Files {
 		if err := s.addPath(name); err != nil {
 			return nil, fmt.Errorf("policy: load %s: %w", name, err)

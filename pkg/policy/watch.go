@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +31,14 @@ type watcher struct {
 
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+}
+
+// watched are the files that are read again when they change.
+func (c Config) watched() []string {
+	if c.ProtoDescriptor == "" {
+		return c.Files
+	}
+	return append(slices.Clone(c.Files), c.ProtoDescriptor)
 }
 
 func newWatcher(files []string, logger *slog.Logger, reload func(context.Context) error) (*watcher, error) {
