@@ -101,6 +101,7 @@ func (e *Engine) openOPA(ctx context.Context) error {
 	// Without a context the caches start no goroutine. What is stale goes when room is needed.
 	e.limits = limits{
 		maxSteps: e.config.MaxSteps,
+		observer: observer{coverage: e.config.Coverage, print: e.config.Print},
 		sends:    cache.NewInterQueryCache(bounded(caching)),
 		values:   cache.NewInterQueryValueCache(ctx, bounded(caching)),
 	}

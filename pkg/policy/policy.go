@@ -67,6 +67,7 @@ package policy
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"time"
@@ -84,8 +85,8 @@ type Config struct {
 	// archives (.tar.gz). Empty means Default.
 	//
 	// A data file in a directory is rooted by its directory, as opa does it: users/roles.json
-	// is merged under data.users. Names that begin with "." and Rego tests (_test.rego) are
-	// left out.
+	// is merged under data.users. Names that begin with ".", Rego tests (_test.rego) and request
+	// cases (.cases.yaml, .cases.yml, .cases.json) are left out.
 	Files []string
 
 	// Default holds the policies that are used without Files.
@@ -113,6 +114,13 @@ type Config struct {
 	// persistence_directory. "${NAME}" in a text is the environment variable NAME. With bundles or
 	// discovery, Default is not used.
 	OPA map[string]any
+
+	// Print receives what print() in the policy says, a line each; nil: print() says nothing. It is
+	// for development: what is printed may hold credentials. Checks that run together write together.
+	Print io.Writer
+
+	// Coverage notes which lines are evaluated; nil: nothing does. It slows every check down.
+	Coverage *Coverage
 
 	// Logger receives what an operator should know; nil means nothing does.
 	Logger *slog.Logger
