@@ -55,6 +55,9 @@ func Test(ctx context.Context, config Config, paths []string, run string) ([]Tes
 			return nil, fmt.Errorf("policy: load the tests in %s: %w", name, err)
 		}
 	}
+	for _, module := range src.modules {
+		unindexed(module)
+	}
 	base := &snapshot{}
 	if err := base.open(ctx, src.data); err != nil {
 		return nil, err
