@@ -80,8 +80,8 @@ answers := ["yes"]
 `,
 			want: `policy.rego:4 allow failed at 4: starts("private")
 policy.rego:5 starts failed at 5: startswith(input.attributes.request.http.path, x)
-policy.rego:7 answers constant
 policy.rego:6 starts failed at 6: x == answers[_]
+policy.rego:7 answers constant
 policy.rego:3 allow fired
 `,
 		},
@@ -90,7 +90,7 @@ policy.rego:3 allow fired
 			rules: `allow if number > 1
 number := to_number(input.parsed_path[0])
 `,
-			want: "policy.rego:3 allow failed\npolicy.rego:4 number failed\n",
+			want: "policy.rego:3 allow failed at 3: number\npolicy.rego:4 number failed at 4: to_number(input.parsed_path[0])\n",
 			wantReason: authz.PolicyError,
 		},
 		{
