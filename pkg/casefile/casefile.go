@@ -137,13 +137,25 @@ func ParseRequest(name string, text []byte) (*authz.Request, error) {
 	return out, r.err()
 }
 
-// ParseTokens reads what is stated of the token slots, as a case has it under tokens. An error is
-// [Mistakes].
-func ParseTokens(name string, text []byte) (map[string]authz.Token, error) {
-	r := &reader{file: name}
-	var out map[string]authz.Token
-	if root := r.document(text); root != nil {
-		out = r.tokens(root)
+// ParseCurl reads one request from a curl line.
+func ParseCurl(line string) (*authz.Request, error) {
+	m, err := parseCurl(line)
+	if err != nil {
+		return nil, err
 	}
-	return out, r.err()
+	out := &authz.Request{}
+	out.HTTP, out.Fault = m.http()
+	return out, nil
+}
+
+// ParseClaims reads the claims of a token, in JSON or YAML, as a case states them. An error is
+// [Mistakes].
+func ParseClaims(name string, text []byte) (authz.Token, error) {
+	r := &reader{file: name}
+	token := authz.Token{Status: authz.TokenValid, Header: map[string]any{}}
+	if root := r.document(text); root != nil {
+		token.Claims = r.object(root)
+		token.Issuer, _ = token.Claims["iss"].(string)
+	}
+	return token, r.err()
 }

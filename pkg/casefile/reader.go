@@ -49,22 +49,27 @@ func (r *reader) document(text []byte) *yaml.Node {
 		r.add(start, "the file is empty")
 		return nil
 	} else if err != nil {
-		r.syntax(err)
+		r.syntax(text, err)
 		return nil
 	}
 	if err := decoder.Decode(&next); err == nil {
 		r.add(&next, "a second YAML document; there must be one")
 	} else if !errors.Is(err, io.EOF) {
-		r.syntax(err)
+		r.syntax(text, err)
 	}
 	return doc.Content[0]
 }
 
-// syntax notes a parser's error, which has at most a line.
-func (r *reader) syntax(err error) {
+// syntax notes a parser's error, which has at most a line. The commonest is a curl line with a header:
+// to YAML, the colon makes it a mapping.
+func (r *reader) syntax(text []byte, err error) {
 	parts := regexp.MustCompile(`(?s)^(?:yaml: )?(?:line (\d+): )?(.*)$`).FindStringSubmatch(err.Error())
 	line, _ := strconv.Atoi(parts[1])
-	r.add(&yaml.Node{Line: line}, "not YAML: %s", parts[2])
+	hint := ""
+	if lines := strings.Split(string(text), "\n"); line > 0 && line <= len(lines) && strings.Contains(lines[line-1], "curl ") {
+		hint = `; write a curl line as a block, after "request: |"`
+	}
+	r.add(&yaml.Node{Line: line}, "not YAML: %s%s", parts[2], hint)
 }
 
 // pairs calls f with each key and value of a mapping.

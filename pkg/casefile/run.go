@@ -14,7 +14,8 @@ import (
 // A Runner answers cases. Its fields are set before the first Run, which is called concurrently as
 // far as the Decider is.
 type Runner struct {
-	Decider authz.Decider
+	Decider  authz.Decider
+	Recorder authz.Recorder // nil: nobody
 
 	// Slots are those of the configuration, or of [SlotsOf].
 	Slots []Slot
@@ -45,8 +46,12 @@ func (r Runner) Run(ctx context.Context, c Case) Result {
 
 // Answer takes a request through the doors, with the tokens that are stated.
 func (r Runner) Answer(ctx context.Context, req *authz.Request, tokens map[string]authz.Token) authz.Decision {
+	recorder := r.Recorder
+	if recorder == nil {
+		recorder = authz.Recorders{}
+	}
 	checker := authz.Checker{
-		Verifier: stated{slots: r.Slots, tokens: tokens}, Decider: r.Decider, Recorder: authz.Recorders{},
+		Verifier: stated{slots: r.Slots, tokens: tokens}, Decider: r.Decider, Recorder: recorder,
 		FlagAmbiguousPaths: r.FlagAmbiguousPaths, Challenge: r.Challenge,
 	}
 	return checker.Check(ctx, req)
