@@ -153,14 +153,14 @@ func (c *curl) message() (*message, error) {
 		c.own["content-type"], c.own["accept"] = "application/json", "application/json"
 	}
 	if len(c.cookies) > 0 {
-		c.own["cookie"] = strings.Join(c.cookies, "; ")
+		c.own["cookie"] = strings.Join(c.cookies, ";")
 	}
 	for _, name := range []string{"user-agent", "accept", "accept-encoding", "referer", "cookie", "authorization", "content-type"} {
 		if value, ok := c.own[name]; ok && !slices.Contains(removed, name) {
 			m.suggest(name, value)
 		}
 	}
-	if !c.pathAsIs {
+	if m.path = ascii(m.path); !c.pathAsIs {
 		m.path = withoutDots(m.path)
 	}
 	return m, m.hostFromHeader()
@@ -216,6 +216,19 @@ func (m *message) hostFromHeader() error {
 	return nil
 }
 
+// ascii escapes all beyond ASCII, as curl does.
+func ascii(target string) string {
+	var out strings.Builder
+	for i := range len(target) {
+		if c := target[i]; c < 0x80 {
+			out.WriteByte(c)
+		} else {
+			fmt.Fprintf(&out, "%%%02X", c)
+		}
+	}
+	return out.String()
+}
+
 // withoutDots removes dot segments as curl does without --path-as-is (RFC 3986, section 5.2.4).
 func withoutDots(target string) string {
 	in, query, hasQuery := strings.Cut(target, "?")
@@ -244,7 +257,7 @@ func withoutDots(target string) string {
 
 // add appends to the body; curl joins the parts of a form with "&".
 func (c *curl) add(part, separator string) {
-	if c.hasBody && c.body != "" {
+	if c.hasBody {
 		c.body += separator
 	}
 	c.body += part
@@ -267,10 +280,10 @@ func (c *curl) encoded(part string) error {
 	if strings.Contains(name, "@") {
 		return errReadsFile
 	}
-	escaped := strings.ReplaceAll(url.QueryEscape(content), "+", "%20")
+	escaped := url.QueryEscape(content)
 	switch {
 	case !found:
-		escaped = strings.ReplaceAll(url.QueryEscape(part), "+", "%20")
+		escaped = url.QueryEscape(part)
 	case name != "":
 		escaped = name + "=" + escaped
 	}

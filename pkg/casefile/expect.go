@@ -97,7 +97,11 @@ func (e Expectation) compare(d authz.Decision) []Difference {
 	var out []Difference
 	differ := func(field, want, got string) { out = append(out, Difference{field, want, got}) }
 	if e.Allowed != d.Allowed {
-		differ("allowed", strconv.FormatBool(e.Allowed), strconv.FormatBool(d.Allowed))
+		got := "true"
+		if !d.Allowed {
+			got = fmt.Sprintf("false (%d %s)", d.Status, d.Reason)
+		}
+		differ("allowed", strconv.FormatBool(e.Allowed), got)
 	}
 	if e.Status != 0 && e.Status != d.Status {
 		differ("status", strconv.Itoa(e.Status), status(d))

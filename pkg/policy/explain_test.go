@@ -90,7 +90,7 @@ policy.rego:3 allow fired
 			rules: `allow if number > 1
 number := to_number(input.parsed_path[0])
 `,
-			want: "policy.rego:3 allow failed at 3: number\npolicy.rego:4 number failed at 4: to_number(input.parsed_path[0])\n",
+			want:       "policy.rego:3 allow failed at 3: number\npolicy.rego:4 number failed at 4: to_number(input.parsed_path[0])\n",
 			wantReason: authz.PolicyError,
 		},
 		{
