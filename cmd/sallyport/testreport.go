@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/pkg/casefile"
 	"github.com/sallyport/sallyport/pkg/policy"
 )
 
@@ -73,7 +75,8 @@ func (t testResult) lines() []string {
 	for _, d := range t.Differences {
 		out = append(out, d.String())
 	}
-	if t.Detail != "" {
+	told := slices.ContainsFunc(t.Differences, func(d casefile.Difference) bool { return d.Field == "detail" })
+	if t.Detail != "" && !told {
 		out = append(out, "detail of the answer: "+t.Detail)
 	}
 	return out
