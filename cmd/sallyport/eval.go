@@ -48,7 +48,7 @@ The exit status is 0, whatever the answer; with --fail it is 2 for a denial, and
 		Example: `  sallyport eval --config sallyport.yaml --curl 'curl https://shop.example.com/orders/7' --claims users=@ann.json
   sallyport eval --data policies/ --request request.yaml --claims 'users={"sub": "ann", "roles": ["clerk"]}'
   sallyport eval --config sallyport.yaml --request request.yaml --token users=@ann.token --format json --fail`,
-		Args: usage(cobra.NoArgs),
+		Args: usage(noArgument),
 		RunE: func(cmd *cobra.Command, _ []string) error { return evalOnce(cmd, flags) },
 	}
 	addConfigFlag(cmd, &flags.config)
@@ -64,6 +64,14 @@ The exit status is 0, whatever the answer; with --fail it is 2 for a denial, and
 	f.BoolVar(&flags.fail, "fail", false, "exit with status 2 for a denial")
 	completeWords(cmd, "format", "pretty", "json")
 	return cmd
+}
+
+// noArgument does not repeat one: it may be a credential.
+func noArgument(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return errors.New("no argument is taken; --data names a policy")
+	}
+	return nil
 }
 
 // A question is what eval asks, ready to be asked.

@@ -60,7 +60,7 @@ func printRules(out io.Writer, indent string, rules []policy.Rule) {
 		return
 	}
 	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(columns, "%sRULE\t\tAT\tFIRST EXPRESSION THAT DID NOT HOLD\n", indent)
+	fmt.Fprintf(columns, "%sOUTCOME\tRULE\tAT\tFIRST EXPRESSION THAT DID NOT HOLD\n", indent)
 	for _, outcome := range []policy.Outcome{policy.Fired, policy.Failed, policy.Constant} {
 		for _, r := range rules {
 			if r.Outcome != outcome {
