@@ -48,7 +48,11 @@ func (m *message) http() (*authz.HTTP, error) {
 	for _, h := range m.sent() {
 		out.Headers[h.Name] = append(out.Headers[h.Name], h.Value)
 		if m.rawHeaders {
-			out.RawHeaders = append(out.RawHeaders, authz.RawHeader{Name: h.Name, RawValue: []byte(h.Value)})
+			raw := authz.RawHeader{Name: h.Name}
+			if h.Value != "" {
+				raw.RawValue = []byte(h.Value)
+			}
+			out.RawHeaders = append(out.RawHeaders, raw)
 		}
 	}
 	if !m.rawHeaders { // then Envoy joins what is repeated
@@ -74,10 +78,10 @@ func (m *message) sent() []authz.Header {
 	}
 	out = append(out, m.headers...)
 	out = append(out, authz.Header{Name: "x-forwarded-proto", Value: m.scheme})
-	if m.hasBody {
-		if !m.has("content-length") && !m.truncated {
-			out = append(out, authz.Header{Name: "content-length", Value: strconv.Itoa(len(m.body))})
-		}
+	if m.hasBody && !m.has("content-length") && !m.truncated {
+		out = append(out, authz.Header{Name: "content-length", Value: strconv.Itoa(len(m.body))})
+	}
+	if len(m.body) > 0 {
 		out = append(out, authz.Header{Name: "x-envoy-auth-partial-body", Value: strconv.FormatBool(m.truncated)})
 	}
 	return out
