@@ -59,15 +59,20 @@ is no test.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runTests(cmd, args, flags) },
 	}
 	addConfigFlag(cmd, &flags.config)
-	cmd.Flags().StringVar(&flags.path, "path", "", "the entrypoint to ask, `a/b/allow` for data.a.b.allow (default envoy/authz/allow, or policy.path)")
-	cmd.Flags().StringVarP(&flags.run, "run", "r", "", "run only the tests whose name matches the `REGEX`: data.orders.test_reader, or the note of a case")
-	cmd.Flags().StringVarP(&flags.format, "format", "f", "pretty", "pretty, json or junit")
-	cmd.Flags().BoolVar(&flags.coverage, "coverage", false, "tell which lines of Rego the tests and cases reach")
-	cmd.Flags().Float64Var(&flags.threshold, "threshold", 0, "fail where the coverage is below so many `PERCENT`; turns --coverage on")
-	cmd.Flags().BoolVarP(&flags.watch, "watch", "w", false, "run again whenever a file changes, until interrupted")
-	cmd.Flags().BoolVarP(&flags.verbose, "verbose", "v", false, "show what passed too, and for a case that failed the rules that were tried")
-	completeWords(cmd, "format", "pretty", "json", "junit")
+	flags.add(cmd)
 	return cmd
+}
+
+func (f *testFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.path, "path", "", "the entrypoint to ask, `a/b/allow` for data.a.b.allow (default envoy/authz/allow, or policy.path)")
+	flags.StringVarP(&f.run, "run", "r", "", "run only the tests whose name matches the `REGEX`: data.orders.test_reader, or the note of a case")
+	flags.StringVarP(&f.format, "format", "f", "pretty", "pretty, json or junit")
+	flags.BoolVar(&f.coverage, "coverage", false, "tell which lines of Rego the tests and cases reach")
+	flags.Float64Var(&f.threshold, "threshold", 0, "fail where the coverage is below so many `PERCENT`; turns --coverage on")
+	flags.BoolVarP(&f.watch, "watch", "w", false, "run again whenever a file changes, until interrupted")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "show what passed too, and for a case that failed the rules that were tried")
+	completeWords(cmd, "format", "pretty", "json", "junit")
 }
 
 // completeWords offers the values of a flag.

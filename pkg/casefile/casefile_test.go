@@ -123,7 +123,7 @@ cases:
   note: m
   request: {pth: /x, method: GE T, headers: {"a b": c, d: 1}, network: 1, body: 1}
   tokens: {users: {claim: {}}, other: 7}
-  expect: {alowed: true, status: 99}
+  expect: {alllowed: true, status: 99}
 - {}
 - note: k
   request: !!str x
@@ -140,8 +140,8 @@ f:5:81: must be text, not a number; put it in quotes if it is meant
 f:6:20: "claim": unknown field; did you mean "claims"?
 f:6:39: must be a mapping, not a number
 f:7:11: allowed: is missing; say true or false
-f:7:12: "alowed": unknown field; did you mean "allowed"?
-f:7:34: must be a number from 100 to 599
+f:7:12: "alllowed": unknown field; did you mean "allowed"?
+f:7:36: must be a number from 100 to 599
 f:8:3: note: is missing; say what the case is about
 f:8:3: request: is missing
 f:8:3: expect: is missing; a case without it cannot fail

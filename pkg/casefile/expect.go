@@ -118,22 +118,28 @@ func (e Expectation) compare(d authz.Decision) []Difference {
 	if e.Body != nil && *e.Body != d.Body {
 		differ("body", strconv.Quote(*e.Body), strconv.Quote(d.Body))
 	}
+	out = append(out, e.compareChanges(d)...)
+	if want, got := slices.Sorted(slices.Values(e.Scopes)), slices.Sorted(slices.Values(d.Scopes)); e.Scopes != nil && !slices.Equal(want, got) {
+		differ("scopes", asJSON(want), asJSON(got))
+	}
+	return out
+}
+
+// compareChanges looks at headers, query and metadata.
+func (e Expectation) compareChanges(d authz.Decision) []Difference {
 	headers := d.Denial
 	if d.Allowed {
 		headers = d.Upstream.SetHeaders
 	}
-	out = append(out, compareValues("headers", e.Headers, byName(headers))...)
+	out := compareValues("headers", e.Headers, byName(headers))
 	out = append(out, compareValues("response_headers_to_add", e.Response, byName(d.Response))...)
 	out = append(out, compareValues("query_parameters_to_set", e.SetQuery, parameters(d.Upstream.SetQuery))...)
 	out = append(out, compareNames("request_headers_to_remove", e.Removed, d.Upstream.RemoveHeaders)...)
 	out = append(out, compareNames("query_parameters_to_remove", e.NoQuery, d.Upstream.RemoveQuery)...)
 	for _, name := range slices.Sorted(maps.Keys(e.Metadata)) {
 		if want, got := asJSON(e.Metadata[name]), asJSON(d.Metadata[name]); want != got {
-			differ("dynamic_metadata."+name, want, got)
+			out = append(out, Difference{"dynamic_metadata." + name, want, got})
 		}
-	}
-	if want, got := slices.Sorted(slices.Values(e.Scopes)), slices.Sorted(slices.Values(d.Scopes)); e.Scopes != nil && !slices.Equal(want, got) {
-		differ("scopes", asJSON(want), asJSON(got))
 	}
 	return out
 }
