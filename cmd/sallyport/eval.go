@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -246,7 +247,9 @@ func (q *question) ask(ctx context.Context) (*reply, error) {
 	why := &explainer{engine: engine}
 	a := &reply{}
 	if q.claims != nil || q.cfg == nil {
-		q.stated(why, a).Answer(ctx, q.request, q.claims)
+		if err := q.stated(ctx, why, a); err != nil {
+			return nil, err
+		}
 	} else if err := q.verified(ctx, engine, why, a); err != nil {
 		return nil, err
 	}
@@ -262,13 +265,22 @@ func (q *question) placed(err error) error {
 }
 
 // stated believes the claims that were given.
-func (q *question) stated(decider authz.Decider, recorder authz.Recorder) casefile.Runner {
+func (q *question) stated(ctx context.Context, decider authz.Decider, recorder authz.Recorder) error {
 	runner := casefile.Runner{}
 	if q.cfg != nil {
-		runner = statedRunner(q.cfg)
+		var err error
+		if runner, err = statedRunner(ctx, q.cfg); err != nil {
+			return err
+		}
+		for name := range q.claims {
+			if !slices.Contains(runner.Slots, name) {
+				return usageError{fmt.Errorf("--claims: no rule is named %q; there are %s", name, strings.Join(runner.Slots, ", "))}
+			}
+		}
 	}
 	runner.Decider, runner.Recorder = decider, recorder
-	return runner
+	runner.Answer(ctx, q.request, q.claims)
+	return nil
 }
 
 // verified verifies the tokens on the request, and waits for the keys that takes.
@@ -282,11 +294,7 @@ func (q *question) verified(ctx context.Context, engine *policy.Engine, decider 
 	waiting, cancel := context.WithTimeout(ctx, verifyPatience)
 	defer cancel()
 	_ = verifier.AwaitReady(waiting) // without keys the answer says so
-	runner := statedRunner(q.cfg)
-	checker := authz.Checker{
-		Verifier: verifier, Decider: decider, Recorder: recorder,
-		FlagAmbiguousPaths: runner.FlagAmbiguousPaths, Challenge: runner.Challenge,
-	}
+	checker := newChecker(q.cfg, verifier, decider, recorder)
 	checker.Check(ctx, q.request)
 	return nil
 }

@@ -91,24 +91,14 @@ func (s *suite) configure(file string) error {
 		return err
 	}
 	s.config = policyConfig(cfg, slog.New(slog.DiscardHandler))
-	s.runner = statedRunner(cfg)
+	if s.runner, err = statedRunner(context.Background(), cfg); err != nil {
+		return err
+	}
 	s.slots = true
 	if len(s.paths) == 0 {
 		s.paths = cfg.Policy.Files
 	}
 	return nil
-}
-
-// statedRunner is the line of a configuration, but for the verification of tokens.
-func statedRunner(cfg *config.Config) casefile.Runner {
-	r := casefile.Runner{
-		FlagAmbiguousPaths: cfg.Request.AmbiguousPaths == config.FlagAmbiguousPaths,
-		Challenge:          authz.Challenge{Realm: cfg.JWT.Realm, ResourceMetadata: cfg.JWT.ResourceMetadata},
-	}
-	for _, rule := range cfg.JWT.Rules {
-		r.Slots = append(r.Slots, casefile.Slot{Name: rule.Name, Required: rule.Required})
-	}
-	return r
 }
 
 // policyFiles are the arguments that hold a policy: all but single files of tests.

@@ -213,7 +213,8 @@ func TestRun(t *testing.T) {
 	tests := []struct {
 		name    string
 		decider decides
-		slots   []casefile.Slot
+		slots   []string
+		suppose func(map[string]authz.Token) (authz.Identity, error)
 		text    string // of the case, after its note
 		want    string
 	}{
@@ -237,12 +238,12 @@ dynamic_metadata.m: expected {}, got none
 dynamic_metadata.n: expected 2, got 1`,
 		},
 		{
-			name: "a denial without a token", decider: decides{}, slots: []casefile.Slot{{Name: "users"}},
+			name: "a denial without a token", decider: decides{}, slots: []string{"users"},
 			text: `expect: {allowed: false, status: 401, headers: {www-authenticate: Bearer}, scopes: []}`,
 		},
 		{
 			name: "a denial with one", decider: decides{Decision: authz.Decision{Detail: "no role", Body: "no", Scopes: []string{"b", "a"}}},
-			slots: []casefile.Slot{{Name: "users"}},
+			slots: []string{"users"},
 			text: `tokens: {users: {claims: {sub: ann}}}
   expect: {allowed: false, status: 401, reason: timeout, detail: no scope, body: "yes", scopes: [a, c]}`,
 			want: `status: expected 401, got 403
@@ -260,11 +261,14 @@ scopes: expected ["a","c"], got ["a","b"]`,
 			text: `expect: {allowed: false, status: 500, reason: internal, detail: broken}`,
 		},
 		{
-			name: "a slot that is required", decider: decides{Decision: allow}, slots: []casefile.Slot{{Name: "users", Required: true}},
-			text: `expect: {allowed: false, status: 401, reason: token_missing}`,
+			name: "a first door that refuses", decider: decides{Decision: allow}, slots: []string{"users"},
+			suppose: func(tokens map[string]authz.Token) (authz.Identity, error) {
+				return authz.Identity{Tokens: tokens}, &authz.Error{Reason: authz.TokenRequired, Err: errors.New(string(tokens["users"].Status))}
+			},
+			text: `expect: {allowed: false, status: 401, reason: token_missing, detail: missing}`,
 		},
 		{
-			name: "a slot that is not there", decider: decides{Decision: allow}, slots: []casefile.Slot{{Name: "users"}},
+			name: "a slot that is not there", decider: decides{Decision: allow}, slots: []string{"users"},
 			text: "tokens: {user: {claims: {}}}\n  expect: {allowed: true}", want: "tokens: expected a slot of the configuration (users), got user",
 		},
 		{
@@ -279,7 +283,7 @@ scopes: expected ["a","c"], got ["a","b"]`,
 				path = "/x/../y"
 			}
 			f := parse(t, "cases:\n- note: n\n  request: {path: "+path+"}\n  "+tt.text+"\n")
-			runner := casefile.Runner{Decider: tt.decider, Slots: tt.slots}
+			runner := casefile.Runner{Decider: tt.decider, Slots: tt.slots, Suppose: tt.suppose}
 			got := runner.Run(t.Context(), f.Cases[0])
 			lines := make([]string, len(got.Differences))
 			for i, d := range got.Differences {
@@ -294,7 +298,7 @@ scopes: expected ["a","c"], got ["a","b"]`,
 
 func TestSlotsOf(t *testing.T) {
 	f := parse(t, "slots: [b]\ncases:\n- {note: n, request: curl x, tokens: {a: null}, expect: {allowed: false}}\n")
-	if diff := cmp.Diff([]casefile.Slot{{Name: "a"}, {Name: "b"}}, casefile.SlotsOf(f)); diff != "" {
+	if diff := cmp.Diff([]string{"a", "b"}, casefile.SlotsOf(f)); diff != "" {
 		t.Errorf("slots (-want +got):\n%s", diff)
 	}
 }

@@ -2,7 +2,6 @@ package casefile
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -18,16 +17,14 @@ type Runner struct {
 	Recorder authz.Recorder // nil: nobody
 
 	// Slots are those of the configuration, or of [SlotsOf].
-	Slots []Slot
+	Slots []string
+
+	// Suppose is the identity for tokens that are stated, with one for every slot; an error is that of
+	// the first door. nil: the tokens, and nothing else.
+	Suppose func(tokens map[string]authz.Token) (authz.Identity, error)
 
 	FlagAmbiguousPaths bool
 	Challenge          authz.Challenge
-}
-
-// A Slot is a place for a token, as a rule of the configuration makes it.
-type Slot struct {
-	Name     string
-	Required bool // the first door refuses a request without this token
 }
 
 // A Result is what became of a case.
@@ -51,7 +48,7 @@ func (r Runner) Answer(ctx context.Context, req *authz.Request, tokens map[strin
 		recorder = authz.Recorders{}
 	}
 	checker := authz.Checker{
-		Verifier: stated{slots: r.Slots, tokens: tokens}, Decider: r.Decider, Recorder: recorder,
+		Verifier: stated{r, tokens}, Decider: r.Decider, Recorder: recorder,
 		FlagAmbiguousPaths: r.FlagAmbiguousPaths, Challenge: r.Challenge,
 	}
 	return checker.Check(ctx, req)
@@ -59,14 +56,10 @@ func (r Runner) Answer(ctx context.Context, req *authz.Request, tokens map[strin
 
 // strangers are tokens in slots that the configuration does not have: policy would never see them.
 func (r Runner) strangers(c Case) []Difference {
-	names := make([]string, len(r.Slots))
-	for i, s := range r.Slots {
-		names[i] = s.Name
-	}
 	var out []Difference
 	for _, name := range slices.Sorted(maps.Keys(c.Tokens)) {
-		if !slices.Contains(names, name) {
-			out = append(out, Difference{"tokens", "a slot of the configuration (" + strings.Join(names, ", ") + ")", name})
+		if !slices.Contains(r.Slots, name) {
+			out = append(out, Difference{"tokens", "a slot of the configuration (" + strings.Join(r.Slots, ", ") + ")", name})
 		}
 	}
 	return out
@@ -74,29 +67,25 @@ func (r Runner) strangers(c Case) []Difference {
 
 // stated is a first door that believes what a case says of the tokens.
 type stated struct {
-	slots  []Slot
+	Runner
 	tokens map[string]authz.Token
 }
 
 // Verify implements [authz.Verifier].
 func (s stated) Verify(context.Context, *authz.Request) (authz.Identity, error) {
-	id := authz.Identity{Tokens: maps.Clone(s.tokens)}
-	if id.Tokens == nil {
-		id.Tokens = map[string]authz.Token{}
+	tokens := map[string]authz.Token{}
+	for _, name := range s.Slots {
+		tokens[name] = authz.Token{Status: authz.TokenMissing}
 	}
-	for _, slot := range s.slots {
-		if _, ok := id.Tokens[slot.Name]; !ok {
-			id.Tokens[slot.Name] = authz.Token{Status: authz.TokenMissing}
-		}
-		if slot.Required && id.Tokens[slot.Name].Status == authz.TokenMissing {
-			return id, &authz.Error{Reason: authz.TokenRequired, Err: errors.New("casefile: the slot " + slot.Name + " is required, and has no token")}
-		}
+	maps.Copy(tokens, s.tokens)
+	if s.Suppose != nil {
+		return s.Suppose(tokens)
 	}
-	return id, nil
+	return authz.Identity{Tokens: tokens}, nil
 }
 
 // SlotsOf are the slots that a file and its cases name, for where no configuration does.
-func SlotsOf(f *File) []Slot {
+func SlotsOf(f *File) []string {
 	names := map[string]bool{}
 	for _, name := range f.Slots {
 		names[name] = true
@@ -106,9 +95,5 @@ func SlotsOf(f *File) []Slot {
 			names[name] = true
 		}
 	}
-	out := make([]Slot, 0, len(names))
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		out = append(out, Slot{Name: name})
-	}
-	return out
+	return slices.Sorted(maps.Keys(names))
 }

@@ -108,8 +108,8 @@ allow if input.parsed_path[1] == "y"
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			e := engine(t, tt.rules)
-			got, err := e.Explain(t.Context(), get(t, "/public/y"), authz.Identity{})
 			decision, wantErr := e.Decide(t.Context(), get(t, "/public/y"), authz.Identity{})
+			got, err := e.Explain(t.Context(), get(t, "/public/y"), authz.Identity{})
 			if diff := cmp.Diff(fmt.Sprint(wantErr), fmt.Sprint(err)); diff != "" {
 				t.Errorf("error (-Decide +Explain):\n%s", diff)
 			}

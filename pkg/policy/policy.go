@@ -16,6 +16,10 @@
 //  5. The answer is read strictly (answer.go): a boolean, or an object of known keys and types.
 //     Everything else denies.
 //
+// Beside the journey, for authors and operators: Explain tells which rules made a decision
+// (explain.go), Test runs Rego tests (regotest.go), and a Coverage notes which lines both and checks
+// reach (coverage.go). They look on through one observer (observer.go), which a server does not have.
+//
 // # Asking for more
 //
 // A denial can say what would help, beside the keys of opa-envoy-plugin. "scopes" lists the scopes
