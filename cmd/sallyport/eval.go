@@ -40,7 +40,8 @@ The request is a file with the fields of a request case (policies/TESTING.md), o
 nothing is sent. The policy is that of --config, or what --data names; without either, the shipped one.
 
 The tokens are stated with --claims, and believed; or they are on the request, or given with --token,
-and verified by the rules of --config, as serve does. A token is never taken from the command line.
+and verified by the rules of --config, as serve does. Shells keep a history of command lines, so give a
+curl line that holds a token as a file: --curl @FILE.
 
 Rules that depend on data alone are computed when a policy is loaded, and shown as "constant". What
 print() in the policy says is shown too.
@@ -57,7 +58,7 @@ The exit status is 0, whatever the answer; with --fail it is 2 for a denial, and
 	f.StringArrayVarP(&flags.data, "data", "d", nil, "a `DIR` or file of the policy, in place of --config; may be repeated")
 	f.StringVar(&flags.path, "path", "", "the entrypoint to ask, `a/b/allow` for data.a.b.allow (default envoy/authz/allow, or policy.path)")
 	f.StringVar(&flags.request, "request", "", "the `FILE` with the request; - is standard input")
-	f.StringVar(&flags.curl, "curl", "", "the request as a curl `LINE`")
+	f.StringVar(&flags.curl, "curl", "", "the request as a curl `LINE`, or @FILE with one; @- is standard input")
 	f.StringArrayVar(&flags.claims, "claims", nil, "the claims of the token in a slot, `SLOT=JSON` or SLOT=@FILE; may be repeated")
 	f.StringArrayVar(&flags.tokens, "token", nil, "the token to put into the place of a slot, `SLOT=@FILE`; may be repeated")
 	f.StringVar(&flags.now, "now", "", "the `TIME` that the policy sees, such as 2026-11-24T09:00:00Z")
@@ -166,7 +167,15 @@ func (f *evalFlags) question(cmd *cobra.Command) (*question, error) {
 
 func (f *evalFlags) readRequest(stdin io.Reader) (*authz.Request, error) {
 	if f.curl != "" {
-		req, err := casefile.ParseCurl(f.curl)
+		line := f.curl
+		if name, isFile := strings.CutPrefix(line, "@"); isFile {
+			text, err := readFile(name, stdin)
+			if err != nil {
+				return nil, err
+			}
+			line = string(text)
+		}
+		req, err := casefile.ParseCurl(line)
 		if err != nil {
 			return nil, usageError{fmt.Errorf("--curl: %w", err)}
 		}
