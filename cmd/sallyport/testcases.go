@@ -135,12 +135,12 @@ func awaitPolicy(ctx context.Context, engine *policy.Engine) error {
 // ask runs the cases of a file that the filter lets through.
 func (s *suite) ask(ctx context.Context, engine *policy.Engine, file *casefile.File) []testResult {
 	runner := s.runner
-	if !s.slots {
+	if !s.configured {
 		runner.Slots = casefile.SlotsOf(file)
 	}
 	var out []testResult
 	for _, c := range file.Cases {
-		if !s.run1.MatchString(c.Note) {
+		if !s.wanted.MatchString(c.Note) {
 			continue
 		}
 		s.clock.set(c.Now)

@@ -19,13 +19,13 @@ import (
 
 // A suite is everything that one run of tests needs.
 type suite struct {
-	paths   []string // where tests are looked for
-	config  policy.Config
-	runner  casefile.Runner // without its Decider
-	slots   bool            // the configuration names them
-	run1    *regexp.Regexp
-	filter  string
-	verbose bool
+	paths      []string // where tests are looked for
+	config     policy.Config
+	runner     casefile.Runner // without its Decider
+	configured bool            // and so its slots are known
+	wanted     *regexp.Regexp
+	filter     string
+	verbose    bool
 
 	clock   clock
 	printed prints
@@ -67,7 +67,7 @@ type testResults struct {
 func newSuite(args []string, flags testFlags) (*suite, error) {
 	s := &suite{paths: args, filter: flags.run, verbose: flags.verbose}
 	var err error
-	if s.run1, err = regexp.Compile(flags.run); err != nil {
+	if s.wanted, err = regexp.Compile(flags.run); err != nil {
 		return nil, err
 	}
 	if flags.config == "" {
@@ -94,7 +94,7 @@ func (s *suite) configure(file string) error {
 	if s.runner, err = statedRunner(context.Background(), cfg); err != nil {
 		return err
 	}
-	s.slots = true
+	s.configured = true
 	if len(s.paths) == 0 {
 		s.paths = cfg.Policy.Files
 	}
