@@ -166,26 +166,29 @@ func (f *evalFlags) question(cmd *cobra.Command) (*question, error) {
 }
 
 func (f *evalFlags) readRequest(stdin io.Reader) (*authz.Request, error) {
-	if f.curl != "" {
-		line := f.curl
-		if name, isFile := strings.CutPrefix(line, "@"); isFile {
-			text, err := readFile(name, stdin)
-			if err != nil {
-				return nil, err
-			}
-			line = string(text)
-		}
-		req, err := casefile.ParseCurl(line)
-		if err != nil {
-			return nil, usageError{fmt.Errorf("--curl: %w", err)}
-		}
-		return req, nil
+	name, isFile := strings.CutPrefix(f.curl, "@")
+	switch {
+	case f.curl == "":
+		name = f.request
+	case !isFile:
+		return askedWithCurl(f.curl)
 	}
-	text, err := readFile(f.request, stdin)
+	text, err := readFile(name, stdin)
 	if err != nil {
 		return nil, err
 	}
-	return casefile.ParseRequest(f.request, text)
+	if isFile {
+		return askedWithCurl(string(text))
+	}
+	return casefile.ParseRequest(name, text)
+}
+
+func askedWithCurl(line string) (*authz.Request, error) {
+	req, err := casefile.ParseCurl(line)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--curl: %w", err)}
+	}
+	return req, nil
 }
 
 func readFile(name string, stdin io.Reader) ([]byte, error) {

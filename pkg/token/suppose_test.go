@@ -1,6 +1,7 @@
 package token_test
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -51,10 +52,7 @@ func TestSupposeIsWhatVerifyFinds(t *testing.T) {
 	}
 	slots := map[string]authz.Token{"users": want.Tokens["users"], "stranger": {Status: authz.TokenValid}}
 	stated := want.Tokens["users"]
-	stated.Claims = map[string]any{}
-	for name, value := range want.Tokens["users"].Claims {
-		stated.Claims[name] = value
-	}
+	stated.Claims = maps.Clone(stated.Claims)
 	stated.Claims["scope"] = "a b"
 	slots["users"] = stated
 	got, err := v.InsecureSuppose(slots)
