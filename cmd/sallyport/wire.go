@@ -67,11 +67,7 @@ func (l *line) build(ctx context.Context, cfg *config.Config, env environment) e
 		return err
 	}
 	service := &envoy.Server{
-		Checker: &authz.Checker{
-			Verifier: verifier, Decider: engine, Recorder: recorders,
-			FlagAmbiguousPaths: cfg.Request.AmbiguousPaths == config.FlagAmbiguousPaths,
-			Challenge:          authz.Challenge{Realm: cfg.JWT.Realm, ResourceMetadata: cfg.JWT.ResourceMetadata},
-		},
+		Checker:      newChecker(cfg, verifier, engine, recorders),
 		MaxBodyBytes: int(cfg.Request.MaxBodyBytes),
 		Timeout:      cfg.Request.Timeout,
 	}
@@ -86,6 +82,15 @@ func (l *line) build(ctx context.Context, cfg *config.Config, env environment) e
 		Ready:    func() error { return errors.Join(engine.Ready(), verifier.Ready()) },
 	})
 	return err
+}
+
+// newChecker makes the line of a configuration from its parts.
+func newChecker(cfg *config.Config, verifier authz.Verifier, decider authz.Decider, recorder authz.Recorder) *authz.Checker {
+	return &authz.Checker{
+		Verifier: verifier, Decider: decider, Recorder: recorder,
+		FlagAmbiguousPaths: cfg.Request.AmbiguousPaths == config.FlagAmbiguousPaths,
+		Challenge:          authz.Challenge{Realm: cfg.JWT.Realm, ResourceMetadata: cfg.JWT.ResourceMetadata},
+	}
 }
 
 // watch makes what records and traces the checks. Where nobody asked for traces, nothing of them
@@ -145,8 +150,17 @@ func (l *line) decisionLog(cfg *config.Config, env environment) (authz.Recorders
 	return authz.Recorders{log}, nil
 }
 
-// newVerifier makes the first door. Without an engine nobody asks the policy's data for revocations.
+// newVerifier makes the first door.
 func newVerifier(ctx context.Context, cfg *config.Config, engine *policy.Engine, logger *slog.Logger) (*token.Verifier, error) {
+	verifier, err := token.New(ctx, tokenConfig(ctx, cfg, engine, logger))
+	if err != nil {
+		return nil, tokenMistakes(cfg, err)
+	}
+	return verifier, nil
+}
+
+// tokenConfig is the first door's part. Without an engine nobody asks the policy's data for revocations.
+func tokenConfig(ctx context.Context, cfg *config.Config, engine *policy.Engine, logger *slog.Logger) token.Config {
 	leeway := cfg.JWT.Leeway
 	if leeway == 0 {
 		leeway = -1 // in token.Config, 0 is the default
@@ -165,11 +179,7 @@ func newVerifier(ctx context.Context, cfg *config.Config, engine *policy.Engine,
 	for _, r := range cfg.JWT.Rules {
 		out.Rules = append(out.Rules, tokenRule(r))
 	}
-	verifier, err := token.New(ctx, out)
-	if err != nil {
-		return nil, tokenMistakes(cfg, err)
-	}
-	return verifier, nil
+	return out
 }
 
 // revocationData reads a list of revoked tokens from the policy's data.

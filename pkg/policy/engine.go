@@ -71,7 +71,10 @@ func open(ctx context.Context, config Config) (*Engine, error) {
 	if config.MaxSteps <= 0 {
 		config.MaxSteps = defaultMaxSteps
 	}
-	if config.MemoBytes == 0 {
+	switch {
+	case config.Print != nil || config.Coverage != nil:
+		config.MemoBytes = -1 // a decision that is remembered prints and covers nothing
+	case config.MemoBytes == 0:
 		config.MemoBytes = defaultMemoBytes
 	}
 	if config.MaxBodyBytes <= 0 {
@@ -116,6 +119,7 @@ func (e *Engine) openOPA(ctx context.Context) error {
 		sheets:    &sync.Pool{New: func() any { return new(sheet) }},
 		asides:    asides{newStore[uintptr, *aside](asidesBytes, new(atomic.Uint64))},
 		counts:    &e.counts,
+		observer:  observer{coverage: e.config.Coverage, print: e.config.Print},
 	}
 	return nil
 }

@@ -20,6 +20,10 @@
 //  5. The answer is read strictly (answer.go): a boolean, or an object of known keys and types.
 //     Everything else denies.
 //
+// Beside the journey, for authors and operators: Explain tells which rules made a decision
+// (explain.go), Test runs Rego tests (regotest.go), and a Coverage notes which lines both and checks
+// reach (coverage.go). They look on through one observer (observer.go), which a server does not have.
+//
 // # Asking for more
 //
 // A denial can say what would help, beside the keys of opa-envoy-plugin. "scopes" lists the scopes
@@ -103,6 +107,7 @@ package policy
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"time"
@@ -120,8 +125,8 @@ type Config struct {
 	// archives (.tar.gz). Empty means Default.
 	//
 	// A data file in a directory is rooted by its directory, as opa does it: users/roles.json
-	// is merged under data.users. Names that begin with "." and Rego tests (_test.rego) are
-	// left out.
+	// is merged under data.users. Names that begin with ".", Rego tests (_test.rego) and request
+	// cases (.cases.yaml, .cases.yml, .cases.json) are left out.
 	Files []string
 
 	// Default holds the policies that are used without Files.
@@ -170,6 +175,13 @@ type Config struct {
 	// persistence_directory. "${NAME}" in a text is the environment variable NAME. With bundles or
 	// discovery, Default is not used.
 	OPA map[string]any
+
+	// Print receives what print() in the policy says, a line each; nil: print() says nothing. It is
+	// for development: what is printed may hold credentials. Checks that run together write together.
+	Print io.Writer
+
+	// Coverage notes which lines are evaluated; nil: nothing does. It slows every check down.
+	Coverage *Coverage
 
 	// Logger receives what an operator should know; nil means nothing does.
 	Logger *slog.Logger

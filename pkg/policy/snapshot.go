@@ -73,11 +73,12 @@ func (s *snapshot) open(ctx context.Context, data map[string]any) error {
 func (s *snapshot) compile(ctx context.Context, modules map[string]*ast.Module, capabilities *ast.Capabilities) error {
 	s.compiler = ast.NewCompiler().
 		WithCapabilities(capabilities).
+		WithEnablePrintStatements(s.limits.observer.print != nil).
 		WithPathConflictsCheck(storage.NonEmpty(ctx, s.store, s.txn))
 	for _, module := range modules {
 		unindexed(module)
 	}
-	// print() is erased: what it would print may hold credentials.
+	// Else print() is erased: what it would print may hold credentials.
 	if s.compiler.Compile(modules); s.compiler.Failed() {
 		return compileError(s.compiler.Errors)
 	}

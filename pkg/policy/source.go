@@ -82,7 +82,7 @@ func (s *source) addDir(fsys fs.FS, prefix, dir string, root []string) error {
 		name := path.Join(dir, entry.Name())
 		info, err := fs.Stat(fsys, name)
 		switch {
-		case strings.HasPrefix(entry.Name(), "."), strings.HasSuffix(name, "_test.rego"):
+		case strings.HasPrefix(entry.Name(), "."), strings.HasSuffix(name, regoTest), isCases(name):
 			continue
 		case err != nil:
 			return err
@@ -96,6 +96,16 @@ func (s *source) addDir(fsys fs.FS, prefix, dir string, root []string) error {
 		}
 	}
 	return nil
+}
+
+// regoTest ends the names of files with Rego tests.
+const regoTest = "_test.rego"
+
+// isCases tells whether a file holds request cases, those of "sallyport test", and no data.
+func isCases(name string) bool {
+	return slices.ContainsFunc([]string{".cases.yaml", ".cases.yml", ".cases.json"}, func(end string) bool {
+		return strings.HasSuffix(name, end)
+	})
 }
 
 func isSource(name string) bool {
@@ -175,7 +185,7 @@ func (s *source) addBundle(name string, raw []byte) error {
 		s.loose = append(s.loose, digest(raw))
 	}
 	for _, file := range b.Modules {
-		if file.Parsed != nil && !strings.HasSuffix(file.Path, "_test.rego") {
+		if file.Parsed != nil && !strings.HasSuffix(file.Path, regoTest) {
 			s.modules[name+":"+file.Path] = file.Parsed
 		}
 	}

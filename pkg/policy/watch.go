@@ -150,3 +150,17 @@ func below(dir string) []string {
 	}
 	return dirs
 }
+
+// Watch calls changed after files have changed, or what lies in directories, until ctx ends. A change
+// is noticed a moment after the last write.
+func Watch(ctx context.Context, paths []string, changed func(context.Context)) error {
+	w, err := newWatcher(paths, slog.New(slog.DiscardHandler), func(ctx context.Context) error {
+		changed(ctx)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return w.close()
+}
