@@ -59,7 +59,7 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newToken(), newVersion())
+	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newToken(), newBundle(), newVersion())
 	return root
 }
 

@@ -1,0 +1,74 @@
+package policy
+
+import (
+	"context"
+	"errors"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// A Reading is what a configuration's files say, parsed as an [Engine] parses them and not compiled.
+type Reading struct {
+	Modules      map[string]*ast.Module
+	Entrypoints  []ast.Ref // the last is the default
+	Capabilities *ast.Capabilities
+}
+
+// Read reads the files of a configuration, for tools that look at policies without asking them.
+func Read(config Config) (*Reading, error) {
+	if config.Entrypoint == "" {
+		config.Entrypoint = defaultEntrypoint
+	}
+	choices, err := parseChoices(config)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reading{}
+	for _, c := range choices {
+		r.Entrypoints = append(r.Entrypoints, c.ref)
+	}
+	if r.Capabilities, err = config.Capabilities.capabilities(); err != nil {
+		return nil, err
+	}
+	src, err := readSource(config, r.Capabilities)
+	if err != nil {
+		return nil, err
+	}
+	if err := src.hasRego(); err != nil {
+		return nil, err
+	}
+	r.Modules = src.modules
+	return r, nil
+}
+
+// OPA makes OPA's capabilities of them: what an [Engine] compiles with.
+func (c Capabilities) OPA() (*ast.Capabilities, error) { return c.capabilities() }
+
+// CheckBundle finds what would keep a bundle archive, beside the configured data, from being the
+// policy at the configuration's entrypoints. An archive without Rego holds data for other policies,
+// and has no entrypoint. Signatures are not looked at.
+func CheckBundle(ctx context.Context, config Config, name string, raw []byte) error {
+	if config.Entrypoint == "" {
+		config.Entrypoint = defaultEntrypoint
+	}
+	choices, err := parseChoices(config)
+	if err != nil {
+		return err
+	}
+	src := &source{modules: map[string]*ast.Module{}, data: map[string]any{}}
+	if src.capabilities, err = config.Capabilities.capabilities(); err != nil {
+		return err
+	}
+	if err := errors.Join(src.addBundle(name, raw), src.addConfigured(config.Data)); err != nil {
+		return err
+	}
+	if len(src.modules) == 0 {
+		choices = nil
+	}
+	_, missing, err := newEdition(ctx, src, choices, limits{maxSteps: defaultMaxSteps})
+	return errors.Join(missing, err)
+}
+
+// CompileError lists what OPA's compiler found wrong in a policy, a line for each, and says of
+// builtins that use the network what allows them.
+func CompileError(errs ast.Errors) error { return compileError(errs) }
