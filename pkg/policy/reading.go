@@ -30,8 +30,8 @@ func Read(config Config) (*Reading, error) {
 	if r.Capabilities, err = config.Capabilities.capabilities(); err != nil {
 		return nil, err
 	}
-	src, err := readSource(config, r.Capabilities)
-	if err != nil {
+	src := &source{modules: map[string]*ast.Module{}, data: map[string]any{}, capabilities: r.Capabilities, annotated: true}
+	if err := src.read(config); err != nil {
 		return nil, err
 	}
 	if err := src.hasRego(); err != nil {

@@ -28,25 +28,30 @@ type source struct {
 	revisions    []string // of the bundles
 	loose        []string // digests of what came outside of bundles
 	archives     []string // digests of the bundles' files
+	annotated    bool     // read annotations too, which only tools look at
 }
 
 // readSource reads all that the configuration names.
 func readSource(config Config, capabilities *ast.Capabilities) (*source, error) {
 	s := &source{modules: map[string]*ast.Module{}, data: map[string]any{}, capabilities: capabilities}
+	return s, s.read(config)
+}
+
+func (s *source) read(config Config) error {
 	for _, name := range config.Files {
 		if err := s.addPath(name); err != nil {
-			return nil, fmt.Errorf("policy: load %s: %w", name, err)
+			return fmt.Errorf("policy: load %s: %w", name, err)
 		}
 	}
 	if len(config.Files) == 0 && config.Default != nil && !hasBundles(config.OPA) {
 		if err := s.addDir(config.Default, "", ".", nil); err != nil {
-			return nil, fmt.Errorf("policy: load the default policies: %w", err)
+			return fmt.Errorf("policy: load the default policies: %w", err)
 		}
 	}
 	if err := s.addConfigured(config.Data); err != nil {
-		return nil, fmt.Errorf("policy: load the configured data: %w", err)
+		return fmt.Errorf("policy: load the configured data: %w", err)
 	}
-	return s, nil
+	return nil
 }
 
 func (s *source) addPath(name string) error {
@@ -146,7 +151,7 @@ func (s *source) addModule(name string, raw []byte) error {
 }
 
 func (s *source) parserOptions(version ast.RegoVersion) ast.ParserOptions {
-	return ast.ParserOptions{RegoVersion: version, Capabilities: s.capabilities}
+	return ast.ParserOptions{RegoVersion: version, Capabilities: s.capabilities, ProcessAnnotation: s.annotated}
 }
 
 // addBundle adds a bundle archive. A file that the operator lists is trusted as any other file
@@ -179,6 +184,7 @@ func (s *source) readBundle(name string, raw []byte, version ast.RegoVersion) (b
 	loader := bundle.NewTarballLoaderWithBaseURL(bytes.NewReader(raw), name)
 	return bundle.NewCustomReader(loader).
 		WithSkipBundleVerification(true).
+		WithProcessAnnotations(s.annotated).
 		WithCapabilities(s.capabilities).
 		WithRegoVersion(version).
 		Read()

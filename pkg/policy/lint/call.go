@@ -1,0 +1,276 @@
+package lint
+
+import (
+	"slices"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// call walks a call, whose first term is its operator. The expression is nil where the call is an
+// operand of another.
+func (w *walker) call(e *ast.Expr, terms []*ast.Term, u use) {
+	w.tokens.note(terms, u)
+	if e != nil {
+		w.look(e, terms, u)
+	}
+	op, ok := refOf(terms[0])
+	if !ok {
+		return
+	}
+	if e != nil && isAssignment(terms) {
+		w.assign(terms, u)
+		return
+	}
+	if set, empty, ok := asEmptiness(terms, u.scope); ok {
+		members := u.sign
+		if empty {
+			members = -members
+		}
+		w.members(set, members, u)
+		return
+	}
+	if t, negative, ok := asTruth(terms); ok {
+		w.truth(t, negative, u)
+		return
+	}
+	rules, _ := w.program.find(op)
+	w.rules(rules, terms[1:], u)
+	w.fallible(e, terms, u)
+	for _, operand := range terms[1:] {
+		w.term(operand, u)
+	}
+}
+
+// isAssignment tells "v = …" from a comparison: one side is a variable, or a list of them.
+func isAssignment(terms []*ast.Term) bool {
+	if len(terms) != 3 || !isCall(terms, ast.Equality) {
+		return false
+	}
+	switch terms[1].Value.(type) {
+	case ast.Var, *ast.Array:
+		return true
+	}
+	_, ok := terms[2].Value.(ast.Var)
+	return ok
+}
+
+// assign walks both sides. What a comprehension leads to shows where its variable is used.
+func (w *walker) assign(terms []*ast.Term, u use) {
+	for _, t := range terms[1:] {
+		if !isComprehension(t) {
+			w.term(t, u)
+		}
+	}
+}
+
+// asTruth reads x == false, x != true and their kin.
+func asTruth(terms []*ast.Term) (t *ast.Term, negative, ok bool) {
+	if len(terms) != 3 {
+		return nil, false, false
+	}
+	equal := isCall(terms, ast.Equal) || isCall(terms, ast.Equality)
+	if !equal && !isCall(terms, ast.NotEqual) {
+		return nil, false, false
+	}
+	for i, side := range terms[1:] {
+		if b, isBool := side.Value.(ast.Boolean); isBool {
+			return terms[2-i], bool(b) != equal, true
+		}
+	}
+	return nil, false, false
+}
+
+// truth walks a rule that is asked whether it is true, or false. A request that lacks what it needs
+// makes it false, where it has a default.
+func (w *walker) truth(t *ast.Term, negative bool, u use) {
+	if ref, ok := refOf(t); ok {
+		if rules, rest := w.program.find(ref); len(rules) > 0 && len(rest) == 0 {
+			if negative {
+				u.sign, u.behind = -u.sign, false
+			}
+			w.rules(rules, nil, u)
+			return
+		}
+	}
+	w.term(t, u)
+}
+
+// asEmptiness reads count(x) == 0, x == set() and their kin, and count(x) > 0 and its kin.
+func asEmptiness(terms []*ast.Term, s *scope) (set *ast.Term, empty, ok bool) {
+	if len(terms) != 3 {
+		return nil, false, false
+	}
+	left, right, op := terms[1], terms[2], terms[0].Value.String()
+	if ast.IsConstant(left.Value) {
+		left, right, op = right, left, mirrored(op)
+	}
+	if isEmptyCollection(right) && (op == "equal" || op == "eq" || op == "neq") {
+		return left, op != "neq", true
+	}
+	counted, isCount := s.counted(left)
+	n, isNumber := right.Value.(ast.Number)
+	if !isCount || !isNumber {
+		return nil, false, false
+	}
+	switch {
+	case op == "lt", op == "lte", (op == "equal" || op == "eq") && n == "0":
+		return counted, true, true
+	case op == "gt", op == "gte", op == "neq" && n == "0":
+		return counted, false, true
+	}
+	return nil, false, false
+}
+
+func mirrored(op string) string {
+	switch op {
+	case "lt":
+		return "gt"
+	case "gt":
+		return "lt"
+	case "lte":
+		return "gte"
+	case "gte":
+		return "lte"
+	}
+	return op
+}
+
+// counted is x of count(x), also through a variable.
+func (s *scope) counted(t *ast.Term) (*ast.Term, bool) {
+	if v, ok := t.Value.(ast.Var); ok && s.binds[v].term != nil {
+		t = s.binds[v].term
+	}
+	call, ok := t.Value.(ast.Call)
+	if !ok || len(call) != 2 || !isCall(call, ast.Count) {
+		return nil, false
+	}
+	return call[1], true
+}
+
+func isEmptyCollection(t *ast.Term) bool {
+	switch v := t.Value.(type) {
+	case *ast.Array:
+		return v.Len() == 0
+	case ast.Set:
+		return v.Len() == 0
+	case ast.Object:
+		return v.Len() == 0
+	case ast.Call: // set()
+		return len(v) == 1 && v[0].Value.String() == "set"
+	}
+	return false
+}
+
+// members walks what the members of a collection lead to. The collection itself must have a value for
+// the expression of the use.
+func (w *walker) members(t *ast.Term, members sign, u use) {
+	inside := u
+	inside.sign, inside.behind = members, false
+	switch v := t.Value.(type) {
+	case ast.Var:
+		if b, ok := u.binds[v]; ok && !b.part {
+			w.members(b.term, members, u)
+		}
+	case ast.Call:
+		w.combined(v, members, u)
+	case ast.Ref:
+		w.ruleMembers(t, v, members, u)
+	default:
+		if isComprehension(t) {
+			w.term(t, inside)
+			return
+		}
+		w.term(t, u)
+	}
+}
+
+// combined walks a - b, a & b and a | b: more in b of a - b is less in all.
+func (w *walker) combined(call ast.Call, members sign, u use) {
+	sets := []*ast.Builtin{ast.Minus, ast.And, ast.Or}
+	if len(call) != 3 || !slices.ContainsFunc(sets, func(b *ast.Builtin) bool { return isCall(call, b) }) {
+		w.call(nil, call, u)
+		return
+	}
+	w.members(call[1], members, u)
+	if isCall(call, ast.Minus) {
+		members = -members
+	}
+	w.members(call[2], members, u)
+}
+
+// ruleMembers walks the rules that add members, and the values of those that make a collection at once.
+func (w *walker) ruleMembers(t *ast.Term, ref ast.Ref, members sign, u use) {
+	rules, rest := w.program.find(ref)
+	if len(rules) == 0 || len(rest) > 0 {
+		w.term(t, u)
+		return
+	}
+	inside := u
+	inside.sign, inside.behind = members, false
+	for _, rule := range rules {
+		if rule.Head.Value == nil || rule.Head.Value != nil && rule.Head.RuleKind() == ast.MultiValue {
+			w.rules([]*ast.Rule{rule}, nil, inside)
+			continue
+		}
+		for _, branch := range chain(rule) {
+			value := use{scope: w.program.scope(branch, nil, nil), sign: u.sign, facts: u.facts}
+			if !rule.Default && isComprehension(branch.Head.Value) && w.isNew(branch, value) {
+				w.body(branch.Body, value)
+				w.members(branch.Head.Value, members, value)
+			}
+		}
+	}
+	w.unlessCollected(rules, u, inside)
+}
+
+// unlessCollected walks rules whose value is made in another way than by a comprehension.
+func (w *walker) unlessCollected(rules []*ast.Rule, u, inside use) {
+	for _, rule := range rules {
+		value := rule.Head.Value
+		if rule.Default || value == nil || isComprehension(value) || rule.Head.RuleKind() == ast.MultiValue {
+			continue
+		}
+		if len(constantPrefix(rule.Head.Ref())) < len(rule.Head.Ref()) {
+			w.rules([]*ast.Rule{rule}, nil, inside) // one member of an object
+			continue
+		}
+		w.rules([]*ast.Rule{rule}, nil, u)
+	}
+}
+
+// fallible reports a negated call that fails on odd operands, which the client brings.
+func (w *walker) fallible(e *ast.Expr, terms []*ast.Term, u use) {
+	if !u.behind || !slices.Contains(canFail, terms[0].Value.String()) {
+		return
+	}
+	at := terms[0].Location
+	if e != nil {
+		at = e.Location
+	}
+	for _, operand := range terms[1:] {
+		for _, c := range u.inputs(operand) {
+			ref, _ := refOf(c.term)
+			if p := placeOf(ref, c.scope); isText(p) && !isVerified(p) {
+				w.findings.add(negatedUndefined, at, terms[0].Value.String()+" fails on texts that a client can send: here the request is then denied, but opa-envoy-plugin allows it")
+			}
+		}
+	}
+}
+
+// canFail are builtins that fail on texts of another form than they expect.
+var canFail = []string{
+	"to_number", "json.unmarshal", "yaml.unmarshal", "base64.decode", "base64url.decode", "hex.decode", "urlquery.decode",
+	"time.parse_ns", "time.parse_rfc3339_ns", "time.parse_duration_ns", "units.parse", "units.parse_bytes",
+	"io.jwt.decode", "io.jwt.decode_verify", "semver.compare", "net.cidr_contains", "crypto.x509.parse_certificates",
+}
+
+// isText tells the places whose text a client writes freely.
+func isText(p place) bool {
+	switch p[0] {
+	case "parsed_path", "parsed_query", "parsed_body":
+		return true
+	case "attributes":
+		return len(p) > 3 && p[1] == "request" && p[2] == "http" && slices.Contains([]string{"headers", "path", "body", "host"}, p[3])
+	}
+	return false
+}

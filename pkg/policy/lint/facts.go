@@ -1,0 +1,193 @@
+package lint
+
+import (
+	"slices"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// established are the places that are there where all expressions of a body hold.
+func (s *scope) established(body ast.Body, depth int) facts {
+	out := facts{}
+	for _, e := range body {
+		out = out.with(s.ofExpr(e, depth))
+	}
+	return out
+}
+
+// ofExpr are the places that are there where an expression holds.
+func (s *scope) ofExpr(e *ast.Expr, depth int) facts {
+	out := facts{}
+	if depth == 0 {
+		return out
+	}
+	terms := expressionTerms(e)
+	if e.Negated {
+		return s.ofAbsence(terms, depth)
+	}
+	for _, t := range terms {
+		strict(t, func(sub *ast.Term) { out = out.with(s.ofTerm(sub, depth)) })
+	}
+	if len(terms) > 0 {
+		if op, ok := refOf(terms[0]); ok {
+			out = out.with(s.ofRules(op, terms[1:], depth, isFalse))
+		}
+	}
+	s.ofStatus(terms, out)
+	s.ofType(terms, out)
+	if _, all := e.Terms.(*ast.Every); !all {
+		s.ofCount(terms, out)
+	}
+	return out
+}
+
+// expressionTerms are the operator and the operands of an expression, or its only term.
+func expressionTerms(e *ast.Expr) []*ast.Term {
+	switch terms := e.Terms.(type) {
+	case *ast.Term:
+		if call, ok := terms.Value.(ast.Call); ok {
+			return call
+		}
+		return []*ast.Term{terms}
+	case []*ast.Term:
+		return terms
+	case *ast.Every:
+		return []*ast.Term{terms.Domain}
+	}
+	return nil
+}
+
+// strict calls f with every reference and variable of a term without which it has no value. What stands
+// in a comprehension may be missing.
+func strict(t *ast.Term, f func(*ast.Term)) {
+	ast.WalkTerms(t, func(sub *ast.Term) bool {
+		switch v := sub.Value.(type) {
+		case *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension:
+			return true
+		case ast.Var:
+			f(sub)
+		case ast.Ref:
+			f(sub)
+			for _, part := range v[1:] {
+				strict(part, f)
+			}
+			return true
+		}
+		return false
+	})
+}
+
+// ofTerm are the places that are there where a term has a value.
+func (s *scope) ofTerm(t *ast.Term, depth int) facts {
+	out := facts{}
+	ref, ok := refOf(t)
+	if !ok {
+		return out
+	}
+	places := s.inputs(t)
+	if len(places) == 0 {
+		out.add(place{ref.String()})
+	}
+	for i, c := range places {
+		one := facts{}
+		if r, ok := refOf(c.term); ok {
+			one.add(placeOf(r, c.scope))
+		}
+		if i == 0 {
+			out = one
+		} else {
+			out = out.both(one)
+		}
+	}
+	return out.with(s.ofRules(ref, nil, depth, func(*ast.Term) bool { return false }))
+}
+
+// ofRules are the places that are there where one of some rules has a value, but for those that are
+// left out. A rule that collects has a value also where it collects nothing.
+func (s *scope) ofRules(ref ast.Ref, operands []*ast.Term, depth int, leftOut func(value *ast.Term) bool) facts {
+	rules, rest := s.program.find(ref)
+	var out facts
+	for _, rule := range rules {
+		if len(rest) == 0 && (rule.Head.RuleKind() == ast.MultiValue || len(constantPrefix(rule.Head.Ref())) < len(rule.Head.Ref())) {
+			return facts{}
+		}
+		for _, branch := range chain(rule) {
+			if leftOut(branch.Head.Value) {
+				continue
+			}
+			inner := s.program.scope(branch, operands, s)
+			one := inner.established(branch.Body, depth-1)
+			if branch.Head.Value != nil {
+				strict(branch.Head.Value, func(t *ast.Term) { one = one.with(inner.ofTerm(t, depth-1)) })
+			}
+			if out == nil {
+				out = one
+			} else {
+				out = out.both(one)
+			}
+		}
+	}
+	return out
+}
+
+func isFalse(t *ast.Term) bool {
+	if t == nil {
+		return false
+	}
+	if o, ok := t.Value.(ast.Object); ok {
+		return isFalse(o.Get(ast.InternedTerm("allowed")))
+	}
+	return t.Value.Compare(ast.Boolean(false)) == 0
+}
+
+// ofAbsence are the places that are there where a negated reference to rules holds: those whose
+// absence one of the rules speaks of, and of nothing else.
+func (s *scope) ofAbsence(terms []*ast.Term, depth int) facts {
+	out := facts{}
+	if len(terms) == 0 {
+		return out
+	}
+	ref, ok := refOf(terms[0])
+	if !ok {
+		return out
+	}
+	rules, _ := s.program.find(ref)
+	for _, rule := range rules {
+		if len(rule.Body) == 1 {
+			out = out.with(s.program.scope(rule, terms[1:], s).demanded(rule.Body[0], depth-1))
+		}
+	}
+	return out
+}
+
+// demanded are the places whose absence makes a negated expression hold.
+func (s *scope) demanded(e *ast.Expr, depth int) facts {
+	if !e.Negated {
+		return facts{}
+	}
+	plain := *e
+	plain.Negated = false
+	return s.ofExpr(&plain, depth)
+}
+
+// ofStatus adds what a token has whose status is "valid".
+func (s *scope) ofStatus(terms []*ast.Term, out facts) {
+	if len(terms) != 3 || !isCall(terms, ast.Equal) && !isCall(terms, ast.Equality) {
+		return
+	}
+	for i, t := range terms[1:] {
+		if terms[2-i].Value.Compare(ast.String("valid")) != 0 {
+			continue
+		}
+		for _, c := range s.inputs(t) {
+			ref, _ := refOf(c.term)
+			p := placeOf(ref, c.scope)
+			if len(p) != 3 || p[0] != "tokens" || p[2] != "status" {
+				continue
+			}
+			for _, member := range ofValidToken {
+				out.add(slices.Concat(p[:2], splitDots(member)))
+			}
+		}
+	}
+}
