@@ -57,7 +57,7 @@ func isAssignment(terms []*ast.Term) bool {
 // assign walks both sides. What a comprehension leads to shows where its variable is used.
 func (w *walker) assign(terms []*ast.Term, u use) {
 	for _, t := range terms[1:] {
-		if !isComprehension(t) {
+		if _, isVar := t.Value.(ast.Var); !isVar && !isComprehension(t) {
 			w.term(t, u)
 		}
 	}
@@ -207,34 +207,36 @@ func (w *walker) ruleMembers(t *ast.Term, ref ast.Ref, members sign, u use) {
 	}
 	inside := u
 	inside.sign, inside.behind = members, false
+	var adding, others []*ast.Rule
 	for _, rule := range rules {
-		if rule.Head.Value == nil || rule.Head.Value != nil && rule.Head.RuleKind() == ast.MultiValue {
-			w.rules([]*ast.Rule{rule}, nil, inside)
-			continue
-		}
-		for _, branch := range chain(rule) {
-			value := use{scope: w.program.scope(branch, nil, nil), sign: u.sign, facts: u.facts}
-			if !rule.Default && isComprehension(branch.Head.Value) && w.isNew(branch, value) {
-				w.body(branch.Body, value)
-				w.members(branch.Head.Value, members, value)
-			}
+		switch {
+		case rule.Head.RuleKind() == ast.MultiValue, len(constantPrefix(rule.Head.Ref())) < len(rule.Head.Ref()):
+			adding = append(adding, rule)
+		default:
+			others = append(others, rule)
 		}
 	}
-	w.unlessCollected(rules, u, inside)
+	w.rules(adding, nil, inside)
+	for _, rule := range others {
+		w.collected(rule, members, u)
+	}
 }
 
-// unlessCollected walks rules whose value is made in another way than by a comprehension.
-func (w *walker) unlessCollected(rules []*ast.Rule, u, inside use) {
-	for _, rule := range rules {
-		value := rule.Head.Value
-		if rule.Default || value == nil || isComprehension(value) || rule.Head.RuleKind() == ast.MultiValue {
+// collected walks a rule that makes a whole collection.
+func (w *walker) collected(rule *ast.Rule, members sign, u use) {
+	if rule.Default || rule.Head.Value == nil {
+		return
+	}
+	for _, branch := range chain(rule) {
+		if !isComprehension(branch.Head.Value) {
+			w.branch(branch, nil, nil, u)
 			continue
 		}
-		if len(constantPrefix(rule.Head.Ref())) < len(rule.Head.Ref()) {
-			w.rules([]*ast.Rule{rule}, nil, inside) // one member of an object
-			continue
+		inner := use{scope: w.program.scope(branch, nil, nil), sign: u.sign, facts: u.facts, at: branch.Location}
+		if w.isNew(branch, inner) {
+			w.body(branch.Body, inner)
+			w.members(branch.Head.Value, members, inner)
 		}
-		w.rules([]*ast.Rule{rule}, nil, u)
 	}
 }
 

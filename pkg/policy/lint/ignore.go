@@ -52,9 +52,7 @@ func (p *program) ignores(list []Finding) []Finding {
 func readDirectives(m *ast.Module, extra *findings) []*directive {
 	comments := map[int]bool{}
 	for _, c := range m.Comments {
-		if c.Location.Col == 1 || strings.TrimSpace(string(c.Text)) != "" {
-			comments[c.Location.Row] = true
-		}
+		comments[c.Location.Row] = true
 	}
 	code := codeRows(m)
 	var out []*directive
@@ -87,18 +85,16 @@ func readDirectives(m *ast.Module, extra *findings) []*directive {
 
 // codeRows are the lines on which something other than a comment begins.
 func codeRows(m *ast.Module) map[int]bool {
-	rows := map[int]bool{m.Package.Location.Row: true}
+	rows := map[int]bool{}
 	ast.WalkNodes(m, func(n ast.Node) bool {
+		switch n.(type) {
+		case *ast.Comment, *ast.Annotations:
+			return true
+		}
 		if at := n.Loc(); at != nil {
 			rows[at.Row] = true
 		}
-		_, isComment := n.(*ast.Comment)
-		return isComment
+		return false
 	})
-	for _, c := range m.Comments {
-		if c.Location.Col == 1 {
-			delete(rows, c.Location.Row)
-		}
-	}
 	return rows
 }

@@ -17,7 +17,7 @@ type program struct {
 	rules       map[string][]*ast.Rule // by the constant beginning of their references
 	entrypoints []ast.Ref
 	roots       []ast.Ref // the entrypoints, and the rules that say they are some
-	network     map[string]bool
+	written     map[ast.Var]ast.Var // variables, as the author wrote them
 }
 
 func resolve(r *policy.Reading) (*program, error) {
@@ -36,6 +36,7 @@ func resolve(r *policy.Reading) (*program, error) {
 	if compiler.Compile(modules); compiler.Failed() {
 		return nil, policy.CompileError(compiler.Errors)
 	}
+	p.written = compiler.RewrittenVars
 	p.index()
 	return p, nil
 }

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -228,8 +229,9 @@ func (w *walker) checkMissing(t *ast.Term, u use) (reported bool) {
 			return true
 		}
 	}
+	ref, _ := refOf(t)
 	if p, ok := u.memberOfInput(t); ok && !u.facts[p.key()] {
-		w.reportMissing(t, t.String(), u)
+		w.reportMissing(t, u.asWritten(ref), u)
 		return true
 	}
 	return false
@@ -253,6 +255,15 @@ func (s *scope) memberOfInput(t *ast.Term) (place, bool) {
 		base = ref[:len(ref)-len(rest)]
 	}
 	return place{ref.String()}, s.isOfInput(ast.NewTerm(base))
+}
+
+// asWritten is a reference with the name that the author gave its variable.
+func (s *scope) asWritten(ref ast.Ref) string {
+	v, ok := ref[0].Value.(ast.Var)
+	if name, known := s.program.written[v]; ok && known {
+		return slices.Concat(ast.Ref{ast.NewTerm(name)}, ref[1:]).String()
+	}
+	return ref.String()
 }
 
 func (w *walker) reportMissing(t *ast.Term, what string, u use) {
