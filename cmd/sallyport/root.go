@@ -13,8 +13,9 @@ import (
 
 // The exit statuses, beside 0.
 const (
-	exitFailed = 1
-	exitUsage  = 2
+	exitFailed   = 1
+	exitUsage    = 2
+	exitFindings = 3
 )
 
 // run carries out one command line and returns its exit status.
@@ -26,9 +27,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	command, err := root.ExecuteC()
 	var usage usageError
 	var mistakes config.Mistakes
+	var findings findingsError
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &findings):
+		return exitFindings
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "sallyport: %v\nRun '%s --help' for usage.\n", err, command.CommandPath())
 		return exitUsage
@@ -48,6 +52,7 @@ func newRoot() *cobra.Command {
 A request passes two doors: its JSON Web Tokens are verified, then a Rego policy is asked.`,
 		Example: `  sallyport serve --config sallyport.yaml
   sallyport validate sallyport.yaml
+  sallyport lint policies/
   sallyport token verify --config sallyport.yaml < token.txt
   sallyport version
   source <(sallyport completion bash)`,
@@ -59,7 +64,7 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newToken(), newBundle(), newVersion())
+	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newToken(), newLint(), newBundle(), newVersion())
 	return root
 }
 

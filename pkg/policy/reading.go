@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -15,7 +16,8 @@ type Reading struct {
 }
 
 // Read reads the files of a configuration, for tools that look at policies without asking them.
-func Read(config Config) (*Reading, error) {
+// Entrypoints, if there are any, take the place of the configuration's, and must be rules.
+func Read(config Config, entrypoints ...string) (*Reading, error) {
 	if config.Entrypoint == "" {
 		config.Entrypoint = defaultEntrypoint
 	}
@@ -38,7 +40,37 @@ func Read(config Config) (*Reading, error) {
 		return nil, err
 	}
 	r.Modules = src.modules
-	return r, nil
+	if len(entrypoints) > 0 {
+		err = r.enterAt(entrypoints)
+	}
+	return r, err
+}
+
+func (r *Reading) enterAt(entrypoints []string) error {
+	r.Entrypoints = nil
+	for _, name := range entrypoints {
+		ref, err := parseEntrypoint(name)
+		if err != nil {
+			return err
+		}
+		if !r.has(ref) {
+			return fmt.Errorf("policy: the entrypoint %v is no rule of the policy", ref)
+		}
+		r.Entrypoints = append(r.Entrypoints, ref)
+	}
+	return nil
+}
+
+// has tells whether a reference is a rule, or a package or document with rules.
+func (r *Reading) has(ref ast.Ref) bool {
+	for _, module := range r.Modules {
+		for _, rule := range module.Rules {
+			if rule.Ref().GroundPrefix().HasPrefix(ref) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // OPA makes OPA's capabilities of them: what an [Engine] compiles with.

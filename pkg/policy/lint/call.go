@@ -250,9 +250,8 @@ func (w *walker) fallible(e *ast.Expr, terms []*ast.Term, u use) {
 		at = e.Location
 	}
 	for _, operand := range terms[1:] {
-		for _, c := range u.inputs(operand) {
-			ref, _ := refOf(c.term)
-			if p := placeOf(ref, c.scope); isText(p) && !isVerified(p) {
+		for _, p := range u.places(operand) {
+			if isText(p) && !isVerified(p) {
 				w.findings.add(negatedUndefined, at, terms[0].Value.String()+" fails on texts that a client can send: here the request is then denied, but opa-envoy-plugin allows it")
 			}
 		}

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -106,6 +107,28 @@ func (s *scope) ofTerm(t *ast.Term, depth int) facts {
 // left out. A rule that collects has a value also where it collects nothing.
 func (s *scope) ofRules(ref ast.Ref, operands []*ast.Term, depth int, leftOut func(value *ast.Term) bool) facts {
 	rules, rest := s.program.find(ref)
+	if len(rules) == 0 {
+		return nil
+	}
+	key := s.keyOf(ref, operands) + strconv.FormatBool(leftOut(ast.BooleanTerm(false)))
+	if known, ok := s.program.known[key]; ok {
+		return known
+	}
+	out := s.ofEach(rules, rest, operands, depth, leftOut)
+	s.program.known[key] = out
+	return out
+}
+
+// keyOf names a reference with its operands.
+func (s *scope) keyOf(ref ast.Ref, operands []*ast.Term) string {
+	key := ref.String()
+	for _, operand := range operands {
+		key += "\x00" + s.text(operand)
+	}
+	return key + "\x00"
+}
+
+func (s *scope) ofEach(rules []*ast.Rule, rest ast.Ref, operands []*ast.Term, depth int, leftOut func(*ast.Term) bool) facts {
 	var out facts
 	for _, rule := range rules {
 		if len(rest) == 0 && (rule.Head.RuleKind() == ast.MultiValue || len(constantPrefix(rule.Head.Ref())) < len(rule.Head.Ref())) {

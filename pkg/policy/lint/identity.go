@@ -23,6 +23,9 @@ func newIdentityNames() identityNames {
 // lookIdentity finds an expression that asks who the client says it is. What is compared with a verified
 // identity is checked by that.
 func (w *walker) lookIdentity(e *ast.Expr, terms []*ast.Term, u use) {
+	if op, ok := refOf(terms[0]); ok && len(terms) > 1 && op.HasPrefix(ast.DefaultRootRef) {
+		return // the function itself is looked at, with its operands
+	}
 	var claimed place
 	verified := false
 	for _, t := range terms {
@@ -46,7 +49,11 @@ func (w *walker) lookIdentity(e *ast.Expr, terms []*ast.Term, u use) {
 // mentionedPlaces calls f with the places that flow into a term, but for those in closures.
 func (s *scope) mentionedPlaces(t *ast.Term, f func(place)) {
 	strict(t, func(sub *ast.Term) {
-		s.mentions(sub, func(ref ast.Ref) { f(placeOf(ref, s)) })
+		s.mentions(sub, func(ref ast.Ref) {
+			if p := placeOf(ref, s); len(p) > 0 {
+				f(p)
+			}
+		})
 	})
 }
 

@@ -54,7 +54,7 @@ func Run(r *policy.Reading) ([]Finding, error) {
 	}
 	found := &findings{seen: map[Finding]bool{}}
 	w := newWalker(p, found)
-	for _, entrypoint := range p.entrypoints {
+	for _, entrypoint := range p.roots {
 		w.decision(entrypoint)
 	}
 	w.tokens.report(found)

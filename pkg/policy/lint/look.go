@@ -37,7 +37,7 @@ func (w *walker) lookUp(e *ast.Expr, terms []*ast.Term, u use) {
 func (s *scope) places(t *ast.Term) []place {
 	var out []place
 	for _, c := range s.inputs(t) {
-		if ref, ok := refOf(c.term); ok {
+		if ref, ok := refOf(c.term); ok && len(ref) > 1 { // not the input as a whole
 			out = append(out, placeOf(ref, c.scope))
 		}
 	}

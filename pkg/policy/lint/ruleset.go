@@ -25,7 +25,8 @@ func (w *walker) rules(rules []*ast.Rule, operands []*ast.Term, u use) {
 // branch walks one rule, or one of its else branches.
 func (w *walker) branch(rule *ast.Rule, operands []*ast.Term, guards []guard, u use) {
 	inner := use{scope: w.program.scope(rule, operands, u.scope), sign: u.sign, facts: u.facts}
-	if isFalse(rule.Head.Value) {
+	value := inner.decisionOf(rule.Head.Value)
+	if value != nil && isFalse(value) {
 		inner.sign = -inner.sign
 	}
 	if rule.Default || !w.isNew(rule, inner) {
@@ -40,16 +41,10 @@ func (w *walker) branch(rule *ast.Rule, operands []*ast.Term, guards []guard, u 
 	if inner.sign == toDeny {
 		inner.facts = inner.facts.with(inner.established(rule.Body, maxDepth))
 	}
-	if value := rule.Head.Value; value != nil && !isObject(value) {
+	if value != nil {
+		inner.at = rule.Location
 		w.term(value, inner)
-	} else if allowed := decisionValue(value); allowed != nil {
-		w.term(allowed, inner)
 	}
-}
-
-func isObject(t *ast.Term) bool {
-	_, ok := t.Value.(ast.Object)
-	return ok
 }
 
 // isNew tells whether a rule was not yet looked at in this way.

@@ -26,8 +26,11 @@ type closure struct {
 	scope *scope
 }
 
-// maxDepth bounds how far values are followed through variables and rules.
-const maxDepth = 12
+// maxDepth bounds how far values are followed through variables and rules, and maxSteps how wide.
+const (
+	maxDepth = 12
+	maxSteps = 2000
+)
 
 func (p *program) scope(rule *ast.Rule, operands []*ast.Term, caller *scope) *scope {
 	s := &scope{program: p, binds: map[ast.Var]bound{}, params: map[ast.Var]closure{}, used: map[ast.Var]int{}}
@@ -68,30 +71,37 @@ func (s *scope) bind(left, right *ast.Term) {
 
 // values are the terms that a term stands for, each with its scope: through variables, operands and
 // rules that are names for other things.
-func (s *scope) values(t *ast.Term) []closure { return s.follow(t, maxDepth) }
+func (s *scope) values(t *ast.Term) []closure {
+	f := &follower{left: maxSteps}
+	return f.follow(t, s, maxDepth)
+}
 
-func (s *scope) follow(t *ast.Term, depth int) []closure {
-	if depth == 0 || s == nil {
+// A follower goes from names to what they stand for, as far as its steps reach.
+type follower struct{ left int }
+
+func (f *follower) follow(t *ast.Term, s *scope, depth int) []closure {
+	if depth == 0 || s == nil || f.left == 0 {
 		return nil
 	}
+	f.left--
 	switch v := t.Value.(type) {
 	case ast.Var:
 		if b, ok := s.binds[v]; ok && !b.part {
-			return s.follow(b.term, depth-1)
+			return f.follow(b.term, s, depth-1)
 		}
 		if c, ok := s.params[v]; ok {
-			return c.scope.follow(c.term, depth-1)
+			return f.follow(c.term, c.scope, depth-1)
 		}
 	case ast.Ref:
-		return s.followRef(t, v, depth)
+		return f.ref(t, v, s, depth)
 	}
 	return []closure{{t, s}}
 }
 
-func (s *scope) followRef(t *ast.Term, ref ast.Ref, depth int) []closure {
+func (f *follower) ref(t *ast.Term, ref ast.Ref, s *scope, depth int) []closure {
 	if head, ok := ref[0].Value.(ast.Var); ok && !isRoot(head) {
 		var out []closure
-		for _, c := range s.follow(ref[0], depth-1) {
+		for _, c := range f.follow(ref[0], s, depth-1) {
 			base, ok := c.term.Value.(ast.Ref)
 			if !ok {
 				return []closure{{t, s}}
@@ -107,19 +117,19 @@ func (s *scope) followRef(t *ast.Term, ref ast.Ref, depth int) []closure {
 	if len(rules) == 0 {
 		return []closure{{t, s}}
 	}
-	return s.followRules(t, rules, rest, depth)
+	return f.rules(closure{t, s}, rules, rest, depth)
 }
 
-// followRules follows complete rules whose value is a name for something else.
-func (s *scope) followRules(t *ast.Term, rules []*ast.Rule, rest ast.Ref, depth int) []closure {
+// rules follows complete rules whose value is a name for something else.
+func (f *follower) rules(from closure, rules []*ast.Rule, rest ast.Ref, depth int) []closure {
 	var out []closure
 	for _, rule := range rules {
 		for _, branch := range chain(rule) {
 			if branch.Head.Value == nil || len(branch.Head.Args) > 0 || len(branch.Head.Ref()) > len(constantPrefix(branch.Head.Ref())) {
-				return []closure{{t, s}}
+				return []closure{from}
 			}
-			inner := s.program.scope(branch, nil, nil)
-			for _, c := range inner.follow(branch.Head.Value, depth-1) {
+			inner := from.scope.program.scope(branch, nil, nil)
+			for _, c := range f.follow(branch.Head.Value, inner, depth-1) {
 				base, ok := c.term.Value.(ast.Ref)
 				if !ok {
 					if len(rest) == 0 {
@@ -127,12 +137,12 @@ func (s *scope) followRules(t *ast.Term, rules []*ast.Rule, rest ast.Ref, depth 
 					}
 					continue
 				}
-				out = append(out, closure{ast.NewTerm(slices.Concat(base, rest)).SetLocation(t.Location), c.scope})
+				out = append(out, closure{ast.NewTerm(slices.Concat(base, rest)).SetLocation(from.term.Location), c.scope})
 			}
 		}
 	}
 	if len(out) == 0 {
-		return []closure{{t, s}}
+		return []closure{from}
 	}
 	return out
 }
@@ -154,13 +164,13 @@ func (s *scope) inputs(t *ast.Term) []closure {
 
 // mentions calls f with every place under input that flows into a term.
 func (s *scope) mentions(t *ast.Term, f func(ast.Ref)) {
-	m := &mentions{found: f, keys: true, seen: map[*ast.Term]bool{}}
+	m := &mentions{found: f, keys: true, left: maxSteps, seen: map[*ast.Term]bool{}}
 	m.walk(t, s, maxDepth)
 }
 
 // isOfInput tells whether a value is made of the input, and not only looked up by it.
 func (s *scope) isOfInput(t *ast.Term) (found bool) {
-	m := &mentions{found: func(ast.Ref) { found = true }, seen: map[*ast.Term]bool{}}
+	m := &mentions{found: func(ast.Ref) { found = true }, left: maxSteps, seen: map[*ast.Term]bool{}}
 	m.walk(t, s, maxDepth)
 	return found
 }
@@ -168,14 +178,16 @@ func (s *scope) isOfInput(t *ast.Term) (found bool) {
 type mentions struct {
 	found func(ast.Ref)
 	keys  bool // follow what a value is looked up by
+	left  int  // steps
 	seen  map[*ast.Term]bool
 }
 
 func (m *mentions) walk(t *ast.Term, s *scope, depth int) {
-	if t == nil || s == nil || depth == 0 || m.seen[t] {
+	if t == nil || s == nil || depth == 0 || m.left == 0 || m.seen[t] {
 		return
 	}
 	m.seen[t] = true
+	m.left--
 	ast.WalkTerms(t, func(sub *ast.Term) bool {
 		switch v := sub.Value.(type) {
 		case ast.Var:

@@ -73,7 +73,7 @@ func (w *walker) decide(rules []*ast.Rule, u use, depth int) {
 
 func (w *walker) decideBranch(rule *ast.Rule, u use, depth int) {
 	inner := w.program.scope(rule, nil, nil)
-	value := decisionValue(rule.Head.Value)
+	value := inner.decisionOf(rule.Head.Value)
 	if value == nil {
 		return
 	}
@@ -81,16 +81,14 @@ func (w *walker) decideBranch(rule *ast.Rule, u use, depth int) {
 		w.openByDefault(rule)
 		return
 	}
-	for _, c := range inner.valuesShallow(value) {
-		if ref, ok := refOf(c.term); ok {
-			rules, _ := w.program.find(ref)
-			w.decide(rules, use{sign: u.sign, facts: u.facts.with(inner.established(rule.Body, maxDepth))}, depth-1)
-		}
+	if ref, ok := refOf(value); ok {
+		rules, _ := w.program.find(ref)
+		w.decide(rules, use{sign: u.sign, facts: u.facts.with(inner.established(rule.Body, maxDepth))}, depth-1)
 	}
 }
 
-// valuesShallow follows variables alone.
-func (s *scope) valuesShallow(t *ast.Term) []closure {
+// boundTo is what a variable is equal to, or the term itself.
+func (s *scope) boundTo(t *ast.Term) *ast.Term {
 	for range maxDepth {
 		v, ok := t.Value.(ast.Var)
 		if !ok || s.binds[v].term == nil || s.binds[v].part {
@@ -98,16 +96,20 @@ func (s *scope) valuesShallow(t *ast.Term) []closure {
 		}
 		t = s.binds[v].term
 	}
-	return []closure{{t, s}}
+	return t
 }
 
-// decisionValue is what says allow or deny in a value: itself, or the member "allowed".
-func decisionValue(t *ast.Term) *ast.Term {
+// decisionOf is what says allow or deny in a value: itself, or the member "allowed".
+func (s *scope) decisionOf(t *ast.Term) *ast.Term {
 	if t == nil {
 		return nil
 	}
+	t = s.boundTo(t)
 	if o, ok := t.Value.(ast.Object); ok {
-		return o.Get(ast.InternedTerm("allowed"))
+		if t = o.Get(ast.InternedTerm("allowed")); t != nil {
+			return s.boundTo(t)
+		}
+		return nil
 	}
 	return t
 }
@@ -214,7 +216,8 @@ func (w *walker) ref(t *ast.Term, ref ast.Ref, u use) {
 		w.term(part, u)
 	}
 	rules, rest := w.program.find(ref)
-	if u.sign == toDeny && (len(rules) == 0 || len(rest) > 0) && w.checkMissing(t, u) {
+	isName := len(rules) == 0 || len(rest) > 0 || len(u.inputs(t)) > 0
+	if u.sign == toDeny && isName && w.checkMissing(t, u) {
 		return
 	}
 	w.rules(rules, nil, u)

@@ -25,6 +25,6 @@ allow if startswith(http.headers["x-forwarded-client-cert"], "By=spiffe://a/b") 
 
 allow if http.host == "internal.example.com" # want: client-controlled-identity
 
-allow if trusted(http.headers["x-client-cert"]) # want: client-controlled-identity
+allow if trusted(http.headers["x-client-cert"])
 
 trusted(cert) if cert == data.cert # want: client-controlled-identity
