@@ -2,7 +2,8 @@
 //
 //  1. The paths are read by OPA's loader (load.go), as Rego v1 or else as v0. Tests, request cases
 //     and hidden files stay behind.
-//  2. OPA's compiler checks, optimizes and signs, with the builtins that the engine allows.
+//  2. OPA's compiler checks and optimizes, with the builtins that the engine allows. The modules are
+//     named from where their path begins, wherever that lies (names.go), and signed.
 //  3. The archive is read back as the engine reads it: what the engine would refuse is refused here.
 //  4. The file appears whole under its name, or not at all (file.go).
 //
@@ -93,7 +94,6 @@ func (c *Config) compileAs(ctx context.Context, version ast.RegoVersion, capabil
 	if err != nil {
 		return nil, err
 	}
-	var raw bytes.Buffer
 	compiler := compile.New().
 		WithRegoVersion(version).
 		WithCapabilities(capabilities).
@@ -104,19 +104,34 @@ func (c *Config) compileAs(ctx context.Context, version ast.RegoVersion, capabil
 		WithRegoAnnotationEntrypoints(true).
 		WithOptimizationLevel(c.Optimize).
 		WithPartialNamespace("partial").
-		WithBundleVerificationConfig(verification).
-		WithBundleSigningConfig(signing).
-		WithOutput(&raw)
+		WithBundleVerificationConfig(verification)
 	if c.Revision != "" {
 		compiler = compiler.WithRevision(c.Revision)
-	}
-	if signing != nil && signing.ClaimsPath == "" {
-		compiler = compiler.WithBundleVerificationKeyID(c.Signing.KeyID)
 	}
 	if err := compiler.Build(ctx); err != nil {
 		return nil, err
 	}
-	return raw.Bytes(), nil
+	made := compiler.Bundle()
+	c.rename(made)
+	if err := c.sign(made, signing); err != nil {
+		return nil, err
+	}
+	var raw bytes.Buffer
+	err = bundle.Write(&raw, *made)
+	return raw.Bytes(), err
+}
+
+// sign signs what was made, and takes away the signature of what it was made of.
+func (c *Config) sign(made *bundle.Bundle, signing *bundle.SigningConfig) error {
+	made.Signatures = bundle.SignaturesConfig{}
+	if signing == nil {
+		return nil
+	}
+	keyID := c.Signing.KeyID
+	if signing.ClaimsPath != "" {
+		keyID = "" // the claims say it
+	}
+	return made.GenerateSignature(signing, keyID, false)
 }
 
 // explain names the way out of what OPA's compiler refuses.
