@@ -114,6 +114,9 @@ func (s *scope) ofRules(ref ast.Ref, operands []*ast.Term, depth int, leftOut fu
 	if known, ok := s.program.known[key]; ok {
 		return known
 	}
+	if s.program.asked[rules[0]]++; s.program.asked[rules[0]] > maxUses {
+		return nil
+	}
 	out := s.ofEach(rules, rest, operands, depth, leftOut)
 	s.program.known[key] = out
 	return out

@@ -136,7 +136,7 @@ func (w *walker) every(e *ast.Expr, every *ast.Every, u use) {
 
 // inside is the scope of the body of "every", in which its variables are members of what it is about.
 func (s *scope) inside(every *ast.Every) *scope {
-	inner := &scope{program: s.program, binds: map[ast.Var]bound{}, params: s.params, used: s.used}
+	inner := &scope{program: s.program, shape: shape{binds: map[ast.Var]bound{}, used: s.used}, params: s.params}
 	for v, b := range s.binds {
 		inner.binds[v] = b
 	}

@@ -8,10 +8,9 @@ import (
 
 // A scope is what the variables of one use of a rule stand for.
 type scope struct {
+	shape
 	program *program
-	binds   map[ast.Var]bound
 	params  map[ast.Var]closure
-	used    map[ast.Var]int // how often a variable is written
 }
 
 // A bound is what a variable is equal to, or whose part it is, as in [a, b] := f(x).
@@ -29,16 +28,33 @@ type closure struct {
 // maxDepth bounds how far values are followed through variables and rules, and maxSteps how wide.
 const (
 	maxDepth = 12
-	maxSteps = 2000
+	maxSteps = 200
 )
 
+// A shape is the part of a scope that is the same for each use of a rule.
+type shape struct {
+	binds map[ast.Var]bound
+	used  map[ast.Var]int // how often a variable is written
+}
+
 func (p *program) scope(rule *ast.Rule, operands []*ast.Term, caller *scope) *scope {
-	s := &scope{program: p, binds: map[ast.Var]bound{}, params: map[ast.Var]closure{}, used: map[ast.Var]int{}}
+	s := &scope{program: p, shape: p.shapeOf(rule)}
 	for i, arg := range rule.Head.Args {
 		if v, ok := arg.Value.(ast.Var); ok && i < len(operands) {
+			if s.params == nil {
+				s.params = map[ast.Var]closure{}
+			}
 			s.params[v] = closure{operands[i], caller}
 		}
 	}
+	return s
+}
+
+func (p *program) shapeOf(rule *ast.Rule) shape {
+	if s, ok := p.shapes[rule]; ok {
+		return s
+	}
+	s := shape{binds: map[ast.Var]bound{}, used: map[ast.Var]int{}}
 	ast.WalkExprs(rule, func(e *ast.Expr) bool {
 		if terms, ok := e.Terms.([]*ast.Term); ok && len(terms) == 3 && isCall(terms, ast.Equality) && !e.Negated {
 			s.bind(terms[1], terms[2])
@@ -47,6 +63,7 @@ func (p *program) scope(rule *ast.Rule, operands []*ast.Term, caller *scope) *sc
 		return false
 	})
 	ast.WalkVars(rule, func(v ast.Var) bool { s.used[v]++; return false })
+	p.shapes[rule] = s
 	return s
 }
 
@@ -54,7 +71,7 @@ func isCall(terms []*ast.Term, b *ast.Builtin) bool {
 	return len(terms) > 0 && terms[0].Value.Compare(b.Ref()) == 0
 }
 
-func (s *scope) bind(left, right *ast.Term) {
+func (s shape) bind(left, right *ast.Term) {
 	switch v := left.Value.(type) {
 	case ast.Var:
 		if _, ok := s.binds[v]; !ok {

@@ -23,13 +23,14 @@ type walker struct {
 	tokens   *tokens
 	seen     map[string]bool // uses of rules
 	uses     map[*ast.Rule]int
+	decided  map[*ast.Rule]bool
 }
 
 // maxUses bounds in how many ways one rule is looked at.
 const maxUses = 64
 
 func newWalker(p *program, f *findings) *walker {
-	return &walker{program: p, findings: f, tokens: newTokens(), seen: map[string]bool{}, uses: map[*ast.Rule]int{}}
+	return &walker{program: p, findings: f, tokens: newTokens(), seen: map[string]bool{}, uses: map[*ast.Rule]int{}, decided: map[*ast.Rule]bool{}}
 }
 
 // A use is one way in which a body is evaluated.
@@ -60,7 +61,10 @@ func (w *walker) decide(rules []*ast.Rule, u use, depth int) {
 	}
 	for _, rule := range rules {
 		for _, branch := range chain(rule) {
-			w.decideBranch(branch, u, depth)
+			if !w.decided[branch] {
+				w.decided[branch] = true
+				w.decideBranch(branch, u, depth)
+			}
 		}
 	}
 	guards := w.program.guards(rules)
