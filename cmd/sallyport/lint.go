@@ -51,16 +51,13 @@ for a wrong command line.`,
   sallyport lint --format json policies/ | jq -r '.findings[].rule'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, err := plan.run(args)
-			if err != nil {
-				return err
+			if err == nil {
+				err = plan.print(cmd.OutOrStdout(), found)
 			}
-			if err := plan.print(cmd.OutOrStdout(), found); err != nil {
-				return err
+			if err == nil && len(found) > 0 {
+				err = findingsError(len(found))
 			}
-			if len(found) > 0 {
-				return findingsError(len(found))
-			}
-			return nil
+			return err
 		},
 	}
 	addConfigFlag(cmd, &plan.file)

@@ -29,8 +29,8 @@ func (w *walker) call(e *ast.Expr, terms []*ast.Term, u use) {
 		w.members(set, members, u)
 		return
 	}
-	if t, negative, ok := asTruth(terms); ok {
-		w.truth(t, negative, u)
+	if t, flip, ok := asTruth(terms); ok {
+		w.truth(t, flip*u.sign, u)
 		return
 	}
 	rules, _ := w.program.find(op)
@@ -63,31 +63,32 @@ func (w *walker) assign(terms []*ast.Term, u use) {
 	}
 }
 
-// asTruth reads x == false, x != true and their kin.
-func asTruth(terms []*ast.Term) (t *ast.Term, negative, ok bool) {
+// asTruth reads x == false, x != true and their kin; flip is -1 where x must be false.
+func asTruth(terms []*ast.Term) (t *ast.Term, flip sign, ok bool) {
 	if len(terms) != 3 {
-		return nil, false, false
+		return nil, 0, false
 	}
 	equal := isCall(terms, ast.Equal) || isCall(terms, ast.Equality)
 	if !equal && !isCall(terms, ast.NotEqual) {
-		return nil, false, false
+		return nil, 0, false
 	}
 	for i, side := range terms[1:] {
-		if b, isBool := side.Value.(ast.Boolean); isBool {
-			return terms[2-i], bool(b) != equal, true
+		switch b, isBool := side.Value.(ast.Boolean); {
+		case isBool && bool(b) == equal:
+			return terms[2-i], 1, true
+		case isBool:
+			return terms[2-i], -1, true
 		}
 	}
-	return nil, false, false
+	return nil, 0, false
 }
 
 // truth walks a rule that is asked whether it is true, or false. A request that lacks what it needs
 // makes it false, where it has a default.
-func (w *walker) truth(t *ast.Term, negative bool, u use) {
+func (w *walker) truth(t *ast.Term, holds sign, u use) {
 	if ref, ok := refOf(t); ok {
 		if rules, rest := w.program.find(ref); len(rules) > 0 && len(rest) == 0 {
-			if negative {
-				u.sign, u.behind = -u.sign, false
-			}
+			u.sign, u.behind = holds, u.behind && holds == u.sign
 			w.rules(rules, nil, u)
 			return
 		}

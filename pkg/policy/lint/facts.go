@@ -3,6 +3,7 @@ package lint
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -124,11 +125,12 @@ func (s *scope) ofRules(ref ast.Ref, operands []*ast.Term, depth int, leftOut fu
 
 // keyOf names a reference with its operands.
 func (s *scope) keyOf(ref ast.Ref, operands []*ast.Term) string {
-	key := ref.String()
+	var key strings.Builder
+	key.WriteString(ref.String())
 	for _, operand := range operands {
-		key += "\x00" + s.text(operand)
+		key.WriteString("\x00" + s.text(operand))
 	}
-	return key + "\x00"
+	return key.String() + "\x00"
 }
 
 func (s *scope) ofEach(rules []*ast.Rule, rest ast.Ref, operands []*ast.Term, depth int, leftOut func(*ast.Term) bool) facts {

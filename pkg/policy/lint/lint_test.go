@@ -16,7 +16,7 @@ import (
 )
 
 // hosts lets policies of tests use the network.
-var hosts = policy.Capabilities{AllowNet: []string{"example.com"}}
+func hosts() policy.Capabilities { return policy.Capabilities{AllowNet: []string{"example.com"}} }
 
 func run(t *testing.T, config policy.Config) []lint.Finding {
 	t.Helper()
@@ -46,7 +46,7 @@ func TestFindings(t *testing.T) {
 					t.Errorf("%d findings are wanted in a file of %s", len(want), dir)
 				}
 				var got []string
-				for _, f := range run(t, policy.Config{Files: []string{name}, Capabilities: hosts}) {
+				for _, f := range run(t, policy.Config{Files: []string{name}, Capabilities: hosts()}) {
 					got = append(got, fmt.Sprintf("%d: %s", f.Row, f.Rule))
 					if f.Message == "" || f.Mend == "" || f.Col < 1 || f.File != name {
 						t.Errorf("an incomplete finding: %+v", f)

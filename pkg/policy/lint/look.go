@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -136,10 +137,7 @@ func (w *walker) every(e *ast.Expr, every *ast.Every, u use) {
 
 // inside is the scope of the body of "every", in which its variables are members of what it is about.
 func (s *scope) inside(every *ast.Every) *scope {
-	inner := &scope{program: s.program, shape: shape{binds: map[ast.Var]bound{}, used: s.used}, params: s.params}
-	for v, b := range s.binds {
-		inner.binds[v] = b
-	}
+	inner := &scope{program: s.program, shape: shape{binds: maps.Clone(s.binds), used: s.used}, params: s.params}
 	if v, ok := every.Value.Value.(ast.Var); ok {
 		base, isRef := refOf(every.Domain)
 		if _, isVar := every.Domain.Value.(ast.Var); isVar {

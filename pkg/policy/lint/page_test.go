@@ -60,5 +60,5 @@ func lintExample(t *testing.T, rules string) []lint.Finding {
 	if !strings.Contains(rules, "default allow") {
 		head += "default allow := false\n\n"
 	}
-	return run(t, policy.Config{Capabilities: hosts, Default: fstest.MapFS{"example.rego": {Data: []byte(head + rules)}}})
+	return run(t, policy.Config{Capabilities: hosts(), Default: fstest.MapFS{"example.rego": {Data: []byte(head + rules)}}})
 }

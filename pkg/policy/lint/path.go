@@ -2,6 +2,7 @@ package lint
 
 import (
 	"regexp/syntax"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -14,11 +15,8 @@ func (w *walker) lookRawPath(e *ast.Expr, terms []*ast.Term, u use) {
 	if !isComparison(terms) {
 		return
 	}
-	for _, t := range terms[1:] {
-		if u.isRawPath(t) {
-			w.findings.add(rawPath, e.Location, "the path is compared as the client spells it: with a query, or as in /%61dmin, it is not denied and still reaches the same place")
-			return
-		}
+	if slices.ContainsFunc(terms[1:], u.isRawPath) {
+		w.findings.add(rawPath, e.Location, "the path is compared as the client spells it: with a query, or as in /%61dmin, it is not denied and still reaches the same place")
 	}
 }
 
