@@ -85,7 +85,9 @@ func (p *program) guards(rules []*ast.Rule) []guard {
 				negated = i
 				continue
 			}
-			others = append(others, e.String())
+			if !isRemark(e) {
+				others = append(others, e.String())
+			}
 		}
 		if negated < 0 || isFalse(rule.Head.Value) || len(rule.Head.Args) > 0 {
 			continue
@@ -93,6 +95,22 @@ func (p *program) guards(rules []*ast.Rule) []guard {
 		out = append(out, guard{rule, others, p.scope(rule, nil, nil).demanded(rule.Body[negated], maxDepth)})
 	}
 	return out
+}
+
+// isRemark tells an assignment that needs nothing of the request, such as that of a message.
+func isRemark(e *ast.Expr) bool {
+	terms := expressionTerms(e)
+	if e.Negated || !isAssignment(terms) {
+		return false
+	}
+	free := true
+	for _, t := range terms[1:] {
+		strict(t, func(sub *ast.Term) {
+			ref, ok := refOf(sub)
+			free = free && (!ok || !ref.HasPrefix(ast.InputRootRef) && !ref.HasPrefix(ast.DefaultRootRef))
+		})
+	}
+	return free
 }
 
 func (g guard) covers(rule *ast.Rule) bool {
