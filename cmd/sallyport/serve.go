@@ -12,6 +12,7 @@ import (
 
 func newServe() *cobra.Command {
 	var file string
+	var profiles profiles
 	cmd := &cobra.Command{
 		Use:   "serve --config FILE",
 		Short: "Answer Envoy's checks",
@@ -37,9 +38,11 @@ OTEL_EXPORTER_OTLP_ENDPOINT and the other OTEL_* variables turn on traces.`,
 				return err
 			}
 			logger.Info("serving", "grpc", l.server.GRPCAddr().String(), "config", file)
-			return l.run(ctx)
+			return profiles.during(func() error { return l.run(ctx) })
 		},
 	}
 	addConfigFlag(cmd, &file)
+	cmd.Flags().StringVar(&profiles.cpu, "cpuprofile", "", "write a CPU profile to `FILE` when the server stops")
+	cmd.Flags().StringVar(&profiles.memory, "memprofile", "", "write a profile of all allocations to `FILE` when the server stops")
 	return cmd
 }
