@@ -44,7 +44,7 @@ what serve would refuse: Rego that does not compile, builtins that the configura
 (the network, where policy.capabilities.allowNet has no hosts), data in the place of a rule, an
 entrypoint that is not there.
 
-Rego tests (_test.rego), request cases (_cases.yaml) and hidden files are left out. Rego v1 is tried
+Rego tests (_test.rego), request cases (.cases.yaml) and hidden files are left out. Rego v1 is tried
 first, then v0. The output file is replaced at once, or stays as it was. The same input makes the same
 bytes, but for signatures by ES256 and PS256 and their kin, which draw a random number.
 

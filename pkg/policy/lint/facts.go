@@ -9,30 +9,39 @@ import (
 )
 
 // established are the places that are there where all expressions of a body hold.
-func (s *scope) established(body ast.Body, depth int) facts {
+func (s *scope) established(body ast.Body) facts {
+	if len(body) == 0 || len(s.params) > 0 {
+		return s.ofBody(body)
+	}
+	out, ok := s.program.bodies[body[0]]
+	if !ok {
+		out = s.ofBody(body)
+		s.program.bodies[body[0]] = out
+	}
+	return out
+}
+
+func (s *scope) ofBody(body ast.Body) facts {
 	out := facts{}
 	for _, e := range body {
-		out = out.with(s.ofExpr(e, depth))
+		out = out.with(s.ofExpr(e))
 	}
 	return out
 }
 
 // ofExpr are the places that are there where an expression holds.
-func (s *scope) ofExpr(e *ast.Expr, depth int) facts {
+func (s *scope) ofExpr(e *ast.Expr) facts {
 	out := facts{}
-	if depth == 0 {
-		return out
-	}
 	terms := expressionTerms(e)
 	if e.Negated {
-		return s.ofAbsence(terms, depth)
+		return s.ofAbsence(terms)
 	}
 	for _, t := range terms {
-		strict(t, func(sub *ast.Term) { out = out.with(s.ofTerm(sub, depth)) })
+		strict(t, func(sub *ast.Term) { out = out.with(s.ofTerm(sub)) })
 	}
 	if len(terms) > 0 {
 		if op, ok := refOf(terms[0]); ok {
-			out = out.with(s.ofRules(op, terms[1:], depth, isFalse))
+			out = out.with(s.ofRules(op, terms[1:], isFalse))
 		}
 	}
 	s.ofStatus(terms, out)
@@ -80,7 +89,7 @@ func strict(t *ast.Term, f func(*ast.Term)) {
 }
 
 // ofTerm are the places that are there where a term has a value.
-func (s *scope) ofTerm(t *ast.Term, depth int) facts {
+func (s *scope) ofTerm(t *ast.Term) facts {
 	out := facts{}
 	ref, ok := refOf(t)
 	if !ok {
@@ -101,12 +110,12 @@ func (s *scope) ofTerm(t *ast.Term, depth int) facts {
 			out = out.both(one)
 		}
 	}
-	return out.with(s.ofRules(ref, nil, depth, func(*ast.Term) bool { return false }))
+	return out.with(s.ofRules(ref, nil, func(*ast.Term) bool { return false }))
 }
 
 // ofRules are the places that are there where one of some rules has a value, but for those that are
 // left out. A rule that collects has a value also where it collects nothing.
-func (s *scope) ofRules(ref ast.Ref, operands []*ast.Term, depth int, leftOut func(value *ast.Term) bool) facts {
+func (s *scope) ofRules(ref ast.Ref, operands []*ast.Term, leftOut func(value *ast.Term) bool) facts {
 	rules, rest := s.program.find(ref)
 	if len(rules) == 0 {
 		return nil
@@ -118,7 +127,8 @@ func (s *scope) ofRules(ref ast.Ref, operands []*ast.Term, depth int, leftOut fu
 	if s.program.asked[rules[0]]++; s.program.asked[rules[0]] > maxUses {
 		return nil
 	}
-	out := s.ofEach(rules, rest, operands, depth, leftOut)
+	s.program.known[key] = nil // what asks for itself gets no answer
+	out := s.ofEach(rules, rest, operands, leftOut)
 	s.program.known[key] = out
 	return out
 }
@@ -133,7 +143,7 @@ func (s *scope) keyOf(ref ast.Ref, operands []*ast.Term) string {
 	return key.String() + "\x00"
 }
 
-func (s *scope) ofEach(rules []*ast.Rule, rest ast.Ref, operands []*ast.Term, depth int, leftOut func(*ast.Term) bool) facts {
+func (s *scope) ofEach(rules []*ast.Rule, rest ast.Ref, operands []*ast.Term, leftOut func(*ast.Term) bool) facts {
 	var out facts
 	for _, rule := range rules {
 		if len(rest) == 0 && (rule.Head.RuleKind() == ast.MultiValue || len(constantPrefix(rule.Head.Ref())) < len(rule.Head.Ref())) {
@@ -144,9 +154,9 @@ func (s *scope) ofEach(rules []*ast.Rule, rest ast.Ref, operands []*ast.Term, de
 				continue
 			}
 			inner := s.program.scope(branch, operands, s)
-			one := inner.established(branch.Body, depth-1)
+			one := inner.established(branch.Body)
 			if branch.Head.Value != nil {
-				strict(branch.Head.Value, func(t *ast.Term) { one = one.with(inner.ofTerm(t, depth-1)) })
+				strict(branch.Head.Value, func(t *ast.Term) { one = one.with(inner.ofTerm(t)) })
 			}
 			if out == nil {
 				out = one
@@ -170,7 +180,7 @@ func isFalse(t *ast.Term) bool {
 
 // ofAbsence are the places that are there where a negated reference to rules holds: those whose
 // absence one of the rules speaks of, and of nothing else.
-func (s *scope) ofAbsence(terms []*ast.Term, depth int) facts {
+func (s *scope) ofAbsence(terms []*ast.Term) facts {
 	out := facts{}
 	if len(terms) == 0 {
 		return out
@@ -182,20 +192,20 @@ func (s *scope) ofAbsence(terms []*ast.Term, depth int) facts {
 	rules, _ := s.program.find(ref)
 	for _, rule := range rules {
 		if len(rule.Body) == 1 {
-			out = out.with(s.program.scope(rule, terms[1:], s).demanded(rule.Body[0], depth-1))
+			out = out.with(s.program.scope(rule, terms[1:], s).demanded(rule.Body[0]))
 		}
 	}
 	return out
 }
 
 // demanded are the places whose absence makes a negated expression hold.
-func (s *scope) demanded(e *ast.Expr, depth int) facts {
+func (s *scope) demanded(e *ast.Expr) facts {
 	if !e.Negated {
 		return facts{}
 	}
 	plain := *e
 	plain.Negated = false
-	return s.ofExpr(&plain, depth)
+	return s.ofExpr(&plain)
 }
 
 // ofStatus adds what a token has whose status is "valid".

@@ -18,7 +18,7 @@ import (
 )
 
 // TestForeignModules lints the Rego that comes with OPA's source: its examples, and the modules of its
-// conformance tests. Whatever they say, the linter comes back.
+// conformance tests, one of every ten. Whatever they say, the linter comes back.
 func TestForeignModules(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -26,13 +26,13 @@ func TestForeignModules(t *testing.T) {
 	if err != nil {
 		t.Skip("no go command to find OPA's source:", err)
 	}
-	linted := 0
+	read, linted := 0, 0
 	err = filepath.WalkDir(strings.TrimSpace(string(dir)), func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
 		for _, text := range regoIn(t, name) {
-			if lintText(text) {
+			if read++; read%10 == 0 && lintText(text) {
 				linted++
 			}
 		}
@@ -41,7 +41,7 @@ func TestForeignModules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if linted < 1000 {
+	if linted < 400 {
 		t.Errorf("%d modules were linted, want more", linted)
 	}
 	t.Logf("%d modules", linted)

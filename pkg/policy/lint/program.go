@@ -16,15 +16,16 @@ type program struct {
 	modules     []*ast.Module
 	rules       map[string][]*ast.Rule // by the constant beginning of their references
 	entrypoints []ast.Ref
-	roots       []ast.Ref         // the entrypoints, and the rules that say they are some
-	known       map[string]facts  // of rules, by their references and operands
-	asked       map[*ast.Rule]int // in how many ways known was asked for
+	roots       []ast.Ref           // the entrypoints, and the rules that say they are some
+	known       map[string]facts    // of rules, by their references and operands
+	bodies      map[*ast.Expr]facts // where they hold, by their first expression
+	asked       map[*ast.Rule]int   // in how many ways known was asked for
 	shapes      map[*ast.Rule]shape
 	written     map[ast.Var]ast.Var // variables, as the author wrote them
 }
 
 func resolve(r *policy.Reading) (*program, error) {
-	p := &program{rules: map[string][]*ast.Rule{}, known: map[string]facts{}, asked: map[*ast.Rule]int{}, shapes: map[*ast.Rule]shape{}, entrypoints: r.Entrypoints}
+	p := &program{rules: map[string][]*ast.Rule{}, known: map[string]facts{}, asked: map[*ast.Rule]int{}, bodies: map[*ast.Expr]facts{}, shapes: map[*ast.Rule]shape{}, entrypoints: r.Entrypoints}
 	compiler := ast.NewCompiler().
 		WithCapabilities(r.Capabilities).
 		WithStageAfterID(ast.StageRewritePrintCalls, ast.CompilerStageDefinition{

@@ -39,7 +39,7 @@ func (w *walker) branch(rule *ast.Rule, operands []*ast.Term, guards []guard, u 
 	}
 	w.body(rule.Body, inner)
 	if inner.sign == toDeny {
-		inner.facts = inner.facts.with(inner.established(rule.Body, maxDepth))
+		inner.facts = inner.facts.with(inner.established(rule.Body))
 	}
 	if value != nil {
 		inner.at = rule.Location
@@ -92,7 +92,7 @@ func (p *program) guards(rules []*ast.Rule) []guard {
 		if negated < 0 || isFalse(rule.Head.Value) || len(rule.Head.Args) > 0 {
 			continue
 		}
-		out = append(out, guard{rule, others, p.scope(rule, nil, nil).demanded(rule.Body[negated], maxDepth)})
+		out = append(out, guard{rule, others, p.scope(rule, nil, nil).demanded(rule.Body[negated])})
 	}
 	return out
 }

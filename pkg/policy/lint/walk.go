@@ -27,7 +27,7 @@ type walker struct {
 }
 
 // maxUses bounds in how many ways one rule is looked at.
-const maxUses = 64
+const maxUses = 32
 
 func newWalker(p *program, f *findings) *walker {
 	return &walker{program: p, findings: f, tokens: newTokens(), seen: map[string]bool{}, uses: map[*ast.Rule]int{}, decided: map[*ast.Rule]bool{}}
@@ -87,7 +87,7 @@ func (w *walker) decideBranch(rule *ast.Rule, u use, depth int) {
 	}
 	if ref, ok := refOf(value); ok {
 		rules, _ := w.program.find(ref)
-		w.decide(rules, use{sign: u.sign, facts: u.facts.with(inner.established(rule.Body, maxDepth))}, depth-1)
+		w.decide(rules, use{sign: u.sign, facts: u.facts.with(inner.established(rule.Body))}, depth-1)
 	}
 }
 
@@ -149,12 +149,12 @@ func isTrivial(body ast.Body) bool {
 // comes later, since a denial that has no value is none.
 func (w *walker) body(body ast.Body, u use) {
 	if u.sign == toAllow {
-		u.facts = u.facts.with(u.established(body, maxDepth))
+		u.facts = u.facts.with(u.established(body))
 	}
 	for _, e := range body {
 		w.expr(e, u)
 		if u.sign == toDeny && !e.Negated {
-			u.facts = u.facts.with(u.ofExpr(e, maxDepth))
+			u.facts = u.facts.with(u.ofExpr(e))
 		}
 	}
 }

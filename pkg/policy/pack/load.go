@@ -31,6 +31,7 @@ func (c *Config) leavesOut(name string, info fs.FileInfo, depth int) bool {
 
 // isCases tells a file of request cases, which "sallyport test" runs.
 func isCases(name string) bool {
-	stem := strings.TrimSuffix(name, path.Ext(name))
-	return strings.HasSuffix(stem, "_cases") && slices.Contains([]string{".yaml", ".yml"}, path.Ext(name))
+	return slices.ContainsFunc([]string{".cases.yaml", ".cases.yml", ".cases.json"}, func(end string) bool {
+		return strings.HasSuffix(name, end)
+	})
 }

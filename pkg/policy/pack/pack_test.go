@@ -91,7 +91,7 @@ func names(t *testing.T, bundle string) map[string]bool {
 func TestBuildLeavesOut(t *testing.T) {
 	dir := write(t, map[string]string{
 		"authz/allow.rego": allowValid, "authz/data.json": `{"a": 1}`,
-		"authz/allow_test.rego": "package envoy.authz_test\n\ntest_a if nothing", "authz/orders_cases.yaml": "- case", "authz/more_cases.yml": "- case",
+		"authz/allow_test.rego": "package envoy.authz_test\n\ntest_a if nothing", "authz/orders.cases.yaml": "- case", "authz/more.cases.json": "[]",
 		".hidden.rego": "no Rego", ".git/config.json": "no JSON", "old.tar.gz": "no archive", "skip/data.json": "no JSON",
 	})
 	bundle := built(t, pack.Config{Paths: []string{dir}, Bundles: true, Ignore: []string{"skip", "old.tar.gz"}, Revision: "r1"})
@@ -191,6 +191,18 @@ func TestBuildKeepsTheLastGood(t *testing.T) {
 	cancel()
 	if err := pack.Build(cancelled, pack.Config{Paths: []string{filepath.Join(dir, "good")}}, filepath.Join(dir, "absent", "b")); err == nil {
 		t.Error("a bundle in a directory that is not there")
+	}
+}
+
+// TestBuildLeavesOutOfDirectories has what OPA's loader would take for data, or for Rego.
+func TestBuildLeavesOutOfDirectories(t *testing.T) {
+	dir := write(t, map[string]string{
+		"p.rego": allowValid, "p_test.rego": "no Rego", "orders.cases.yaml": "- case", "more.cases.yml": "- case", "users.yaml": "ann: 1",
+		".hidden.yaml": "- hidden", "old.tar.gz": "no archive", "big.json": "no JSON",
+	})
+	bundle := built(t, pack.Config{Paths: []string{dir}, Ignore: []string{"big.*"}})
+	if files := content(t, bundle); len(files) != 3 || files["/p.rego"] != allowValid || files["/data.json"] != "{\"ann\":1}\n" {
+		t.Errorf("files %v", files)
 	}
 }
 
