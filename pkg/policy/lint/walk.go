@@ -109,6 +109,9 @@ func (s *scope) decisionOf(t *ast.Term) *ast.Term {
 		return nil
 	}
 	t = s.boundTo(t)
+	if said := s.united(t); said != nil {
+		return said
+	}
 	if o, ok := t.Value.(ast.Object); ok {
 		if t = o.Get(ast.InternedTerm("allowed")); t != nil {
 			return s.boundTo(t)
@@ -116,6 +119,23 @@ func (s *scope) decisionOf(t *ast.Term) *ast.Term {
 		return nil
 	}
 	return t
+}
+
+// united is what the last operand of object.union that is written out says of "allowed". The others,
+// such as headers, are taken for what goes with the decision.
+func (s *scope) united(t *ast.Term) *ast.Term {
+	call, ok := t.Value.(ast.Call)
+	if !ok || !isCall(call, ast.ObjectUnion) {
+		return nil
+	}
+	for _, operand := range slices.Backward(call[1:]) {
+		if o, ok := s.boundTo(operand).Value.(ast.Object); ok {
+			if said := o.Get(ast.InternedTerm("allowed")); said != nil {
+				return s.boundTo(said)
+			}
+		}
+	}
+	return nil
 }
 
 func (w *walker) openByDefault(rule *ast.Rule) {
