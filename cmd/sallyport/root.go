@@ -19,6 +19,9 @@ const (
 
 	// exitTestFailed is that of "opa test"; for a denial, "eval --fail" has it too.
 	exitTestFailed = 2
+
+	// exitFindings is that of "lint".
+	exitFindings = 3
 )
 
 // A statusError ends the command with a status of its own. Its message may be empty: then all is said.
@@ -74,6 +77,7 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
   sallyport validate sallyport.yaml
   sallyport test policies/
   sallyport eval --config sallyport.yaml --curl 'curl https://shop.example.com/orders/7'
+  sallyport lint policies/
   sallyport token verify --config sallyport.yaml < token.txt
   sallyport version
   source <(sallyport completion bash)`,
@@ -85,7 +89,7 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newTest(), newEval(), newToken(), newVersion())
+	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newTest(), newEval(), newLint(), newBundle(), newToken(), newVersion())
 	return root
 }
 

@@ -14,6 +14,9 @@ import (
 	"github.com/sallyport/sallyport/pkg/authz"
 )
 
+// defaultEntrypoint is opa-envoy-plugin's.
+const defaultEntrypoint = "envoy/authz/allow"
+
 // An Engine decides by the policy of its current edition. It is an [authz.Decider].
 type Engine struct {
 	config       Config
@@ -60,7 +63,7 @@ func Validate(ctx context.Context, config Config) error {
 // open makes an engine of the configuration and the files, with nothing running.
 func open(ctx context.Context, config Config) (*Engine, error) {
 	if config.Entrypoint == "" {
-		config.Entrypoint = "envoy/authz/allow"
+		config.Entrypoint = defaultEntrypoint
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)

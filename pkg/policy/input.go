@@ -282,9 +282,11 @@ func (w writer) metadata(p *part, name string, byFilter map[string]any) error {
 		return nil
 	}
 	w.object()
-	if f := w.member(p, "filterMetadata"); f != nil && len(byFilter) > 0 {
-		if err := w.jsonObject(f, byFilter); err != nil {
-			return refuse(authz.MalformedRequest, "read metadata: a value of no JSON type")
+	if len(byFilter) > 0 {
+		if f := w.member(p, "filterMetadata"); f != nil {
+			if err := w.jsonObject(f, byFilter); err != nil {
+				return refuse(authz.MalformedRequest, "read metadata: a value of no JSON type")
+			}
 		}
 	}
 	w.end()
