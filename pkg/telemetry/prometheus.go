@@ -13,6 +13,7 @@ import (
 	promexporter "go.opentelemetry.io/otel/exporters/prometheus"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
+	"google.golang.org/protobuf/proto"
 )
 
 // Metrics serves the metrics in the formats of Prometheus; nil where they are off.
@@ -94,6 +95,9 @@ func (b both) Gather() ([]*dto.MetricFamily, error) {
 		}
 	}
 	for _, family := range families {
+		if family.GetName() == goroutines {
+			family.Name = proto.String("go_goroutines")
+		}
 		for _, metric := range family.GetMetric() {
 			if native := found[series(family, metric)]; native != nil {
 				native.Bucket = metric.GetHistogram().GetBucket()
@@ -103,6 +107,10 @@ func (b both) Gather() ([]*dto.MetricFamily, error) {
 	}
 	return families, err
 }
+
+// goroutines is the name that OpenTelemetry's becomes. For Prometheus, only histograms and summaries
+// end in _count, and its users know this one by another name.
+const goroutines = "go_goroutine_count"
 
 func series(family *dto.MetricFamily, metric *dto.Metric) string {
 	name := family.GetName()
