@@ -42,8 +42,10 @@ func BenchmarkCheck(b *testing.B) {
 type check struct {
 	checker   authz.Checker
 	intercept grpc.UnaryServerInterceptor
+	telemetry *telemetry.Telemetry
 	headers   headers
 	req       *authz.Request
+	within    func() // called in the middle of a check; nil: nothing
 }
 
 // Headers are those of a client: a telemetry.Check.
@@ -63,6 +65,7 @@ func newCheck(tb testing.TB, cfg telemetry.Config) *check {
 	return &check{
 		checker:   authz.Checker{Verifier: t.Verifier(d), Decider: t.Decider(d), Recorder: t.Recorders()},
 		intercept: t.Intercept,
+		telemetry: t,
 		headers:   headers{},
 		req:       &authz.Request{HTTP: &authz.HTTP{Method: "GET", Scheme: "https", Host: "orders.example", Path: authz.Path{Raw: "/orders/7"}}},
 	}
@@ -70,6 +73,9 @@ func newCheck(tb testing.TB, cfg telemetry.Config) *check {
 
 func (c *check) run(ctx context.Context) (d authz.Decision) {
 	c.intercept(ctx, c.headers, &grpc.UnaryServerInfo{FullMethod: "/envoy.service.auth.v3.Authorization/Check"}, func(ctx context.Context, _ any) (any, error) {
+		if c.within != nil {
+			c.within()
+		}
 		d = c.checker.Check(ctx, c.req)
 		return nil, nil
 	})
