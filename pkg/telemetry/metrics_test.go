@@ -3,7 +3,9 @@ package telemetry_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -24,7 +26,7 @@ import (
 func scraped(t *testing.T, tel *telemetry.Telemetry) []string {
 	t.Helper()
 	w := httptest.NewRecorder()
-	tel.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	tel.Metrics().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	var lines []string
 	for line := range strings.Lines(w.Body.String()) {
 		if strings.HasPrefix(line, "sallyport_") && !strings.Contains(line, "_duration_seconds") {
@@ -142,14 +144,14 @@ func TestNativeHistograms(t *testing.T) {
 	for range checks {
 		c.run(t.Context())
 	}
-	req := httptest.NewRequest("GET", "/metrics", nil)
+	req := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 	req.Header.Set("Accept", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")
 	w := httptest.NewRecorder()
 	c.telemetry.Metrics().ServeHTTP(w, req)
 	seen := 0
 	for reader := bufio.NewReader(w.Body); ; {
 		var family dto.MetricFamily
-		if err := protodelim.UnmarshalFrom(reader, &family); err == io.EOF {
+		if err := protodelim.UnmarshalFrom(reader, &family); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatal(err)

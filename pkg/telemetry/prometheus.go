@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -13,7 +14,6 @@ import (
 	promexporter "go.opentelemetry.io/otel/exporters/prometheus"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
-	"google.golang.org/protobuf/proto"
 )
 
 // Metrics serves the metrics in the formats of Prometheus; nil where they are off.
@@ -96,7 +96,7 @@ func (b both) Gather() ([]*dto.MetricFamily, error) {
 	}
 	for _, family := range families {
 		if family.GetName() == goroutines {
-			family.Name = proto.String("go_goroutines")
+			family.Name = new("go_goroutines")
 		}
 		for _, metric := range family.GetMetric() {
 			if native := found[series(family, metric)]; native != nil {
@@ -113,9 +113,9 @@ func (b both) Gather() ([]*dto.MetricFamily, error) {
 const goroutines = "go_goroutine_count"
 
 func series(family *dto.MetricFamily, metric *dto.Metric) string {
-	name := family.GetName()
+	texts := []string{family.GetName()}
 	for _, label := range metric.GetLabel() { // sorted
-		name += "\x00" + label.GetName() + "\x00" + label.GetValue()
+		texts = append(texts, label.GetName(), label.GetValue())
 	}
-	return name
+	return strings.Join(texts, "\x00")
 }

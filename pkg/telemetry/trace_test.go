@@ -44,19 +44,20 @@ func (s story) Decide(context.Context, *authz.Request, authz.Identity) (authz.De
 }
 
 // tell runs one check as the server does.
-func (s story) tell(t *testing.T, ctx context.Context, cfg telemetry.Config, client headers, req *authz.Request) {
+func (s story) tell(ctx context.Context, t *testing.T, cfg telemetry.Config, client headers, req *authz.Request) {
 	t.Helper()
 	cfg.Issuers = map[string]string{"users": "https://issuer.example"}
-	s.tel = start(t, cfg)
-	checker := authz.Checker{Verifier: s.tel.Verifier(s), Decider: s.tel.Decider(s), Recorder: s.tel.Recorders()}
+	tel := start(t, cfg)
+	told := story{s.verify, s.decide, tel}
+	checker := authz.Checker{Verifier: tel.Verifier(told), Decider: tel.Decider(told), Recorder: tel.Recorders()}
 	info := &grpc.UnaryServerInfo{FullMethod: "/envoy.service.auth.v3.Authorization/Check"}
-	s.tel.Intercept(ctx, client, info, func(ctx context.Context, _ any) (any, error) {
+	tel.Intercept(ctx, client, info, func(ctx context.Context, _ any) (any, error) {
 		if d := checker.Check(ctx, req); d.Reason == authz.NotReady {
 			return nil, status.Error(codes.Unavailable, "not ready")
 		}
 		return nil, nil
 	})
-	if err := s.tel.Shutdown(t.Context()); err != nil {
+	if err := tel.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -137,7 +138,7 @@ func TestTrace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := receive(t, "")
 			ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("traceparent", traceparent(envoyTrace)))
-			tc.story.tell(t, ctx, telemetry.Config{}, headers{}, tc.req)
+			tc.story.tell(ctx, t, telemetry.Config{}, headers{}, tc.req)
 			got := shown(r.Kept().Spans)
 			for _, want := range tc.want {
 				if !slices.Contains(got, sorted(want)) {
@@ -247,7 +248,7 @@ func TestClientTrace(t *testing.T) {
 				ctx = metadata.NewIncomingContext(ctx, metadata.Pairs("traceparent", traceparent(tc.envoy)))
 			}
 			client := headers{"traceparent": tc.client, "tracestate": "vendor=secret"}
-			allowed().tell(t, ctx, telemetry.Config{ClientTrace: tc.setting}, client, orders())
+			allowed().tell(ctx, t, telemetry.Config{ClientTrace: tc.setting}, client, orders())
 			for _, s := range r.Kept().Spans {
 				if got := hex.EncodeToString(s.GetTraceId()); got != tc.wantTrace && tc.wantTrace != "" {
 					t.Errorf("%s is in trace %s", s.GetName(), got)
@@ -274,7 +275,7 @@ func TestClientTrace(t *testing.T) {
 func TestNotSampled(t *testing.T) {
 	t.Setenv("OTEL_TRACES_SAMPLER", "always_off")
 	r := receive(t, "")
-	allowed().tell(t, t.Context(), telemetry.Config{}, headers{}, orders())
+	allowed().tell(t.Context(), t, telemetry.Config{}, headers{}, orders())
 	if spans := r.Kept().Spans; len(spans) > 0 {
 		t.Errorf("%d spans came", len(spans))
 	}
