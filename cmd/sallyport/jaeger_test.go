@@ -83,6 +83,7 @@ type jaegerSpan struct {
 	Name       string `json:"operationName"`
 	Process    string `json:"processID"`
 	Start      int64  `json:"startTime"` // microseconds
+	Duration   int64  `json:"duration"`  // likewise
 	References []struct {
 		Type string `json:"refType"`
 		Span string `json:"spanID"`
@@ -149,6 +150,7 @@ func TestEnvoyJaeger(t *testing.T) {
 	j := startJaeger(t)
 	m := startMesh(t, setup{config: "routes.yaml", collector: j.otlp, edits: []edit{tracesAtOnce()}})
 	bearer := http.Header{"Authorization": {"Bearer " + m.token(t, map[string]any{"roles": []string{"clerk"}})}}
+	exchange{path: "/public/page", wantStatus: 200}.run(t, m, http1()) // Envoy connects
 	exchange{path: "/orders/7", header: bearer, wantStatus: 200}.run(t, m, http1())
 	access := await(t, m.access, func(a accessEntry) bool { return a.Path == "/orders/7" })
 	m.stop() // exports what is left
