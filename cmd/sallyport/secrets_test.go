@@ -39,6 +39,9 @@ func TestEnvoySecrets(t *testing.T) {
 	ours := spans(t, c, checks, func(s telemetrytest.Span) bool { return s.Service == "sallyport" })
 	envoys := spans(t, c, 2*checks, func(s telemetrytest.Span) bool { return s.Service == "envoy" })
 	kept := c.Kept()
+	if len(kept.Metrics) == 0 || len(kept.Logs) == 0 {
+		t.Errorf("%d metrics and %d messages came", len(kept.Metrics), len(kept.Logs))
+	}
 	for place, text := range map[string]string{
 		"the decision log": m.decisions.String(),
 		"standard error":   m.messages.String(),
