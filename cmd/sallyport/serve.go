@@ -11,6 +11,7 @@ import (
 
 func newServe() *cobra.Command {
 	var file string
+	var profiles profiles
 	cmd := &cobra.Command{
 		Use:   "serve --config FILE",
 		Short: "Answer Envoy's checks",
@@ -40,9 +41,11 @@ send traces, metrics and messages over OTLP.`,
 				return err
 			}
 			l.logger.Info("serving", "grpc", l.server.GRPCAddr().String(), "config", file)
-			return l.run(ctx)
+			return profiles.during(func() error { return l.run(ctx) })
 		},
 	}
 	addConfigFlag(cmd, &file)
+	cmd.Flags().StringVar(&profiles.cpu, "cpuprofile", "", "write a CPU profile to `FILE` when the server stops")
+	cmd.Flags().StringVar(&profiles.memory, "memprofile", "", "write a profile of all allocations to `FILE` when the server stops")
 	return cmd
 }

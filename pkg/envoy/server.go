@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/status"
+	protobuf "google.golang.org/protobuf/proto"
 
 	"github.com/sallyport/sallyport/pkg/authz"
 )
@@ -84,7 +85,8 @@ func (s *Server) handle(_ any, ctx context.Context, decode func(any) error, inte
 	if err := decode(&in); err != nil {
 		return nil, err
 	}
-	check := func(ctx context.Context, _ any) (any, error) { return s.check(ctx, &in) }
+	in.request = s.read(&in)
+	check := func(ctx context.Context, _ any) (any, error) { return s.check(ctx, in.request) }
 	if intercept == nil {
 		return check(ctx, &in)
 	}
@@ -92,11 +94,10 @@ func (s *Server) handle(_ any, ctx context.Context, decode func(any) error, inte
 	return intercept(ctx, &in, info, check)
 }
 
-func (s *Server) check(ctx context.Context, in *message) (*authv3.CheckResponse, error) {
+func (s *Server) check(ctx context.Context, req *authz.Request) (*authv3.CheckResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout())
 	defer cancel()
 
-	req := s.read(in)
 	decision := s.Checker.Check(ctx, req)
 	if decision.Reason == authz.NotReady || decision.Reason == authz.Overloaded {
 		return nil, status.Error(codes.Unavailable, string(decision.Reason))
@@ -115,5 +116,13 @@ func (s *Server) read(in *message) (req *authz.Request) {
 				Reason: authz.Internal, Err: errors.New("envoy: panic while reading the CheckRequest")}}
 		}
 	}()
-	return extract(&in.request, s.maxBodyBytes())
+	if req, ok := decode(in.text, s.maxBodyBytes()); ok {
+		return req
+	}
+	var request authv3.CheckRequest
+	if err := protobuf.Unmarshal([]byte(in.text), &request); err != nil {
+		// The decoder's own error may quote what it could not read.
+		return &authz.Request{Fault: malformed("no valid protobuf, or a string that is not UTF-8")}
+	}
+	return extract(&request, s.maxBodyBytes())
 }
