@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/pkg/authz"
 	"github.com/sallyport/sallyport/pkg/casefile"
 	"github.com/sallyport/sallyport/pkg/policy"
+	"github.com/sallyport/sallyport/pkg/token"
 	"github.com/sallyport/sallyport/policies"
 )
 
@@ -298,7 +299,7 @@ func (q *question) stated(ctx context.Context, decider authz.Decider, recorder a
 // verified verifies the tokens on the request, and waits for the keys that takes.
 func (q *question) verified(ctx context.Context, engine *policy.Engine, decider authz.Decider, recorder authz.Recorder) error {
 	logger := slog.New(slog.DiscardHandler)
-	verifier, err := newVerifier(ctx, q.cfg, engine, logger)
+	verifier, err := newVerifier(ctx, q.cfg, engine, logger, token.Observer{})
 	if err != nil {
 		return err
 	}

@@ -24,8 +24,9 @@ const (
 
 // A message is a CheckRequest as it arrived.
 type message struct {
-	text  string
-	fault error // why it was not even looked at
+	text    string
+	fault   error          // why it was not even looked at
+	request *authz.Request // what it was read as
 }
 
 // codec takes a message without ever failing: what grpc-go cannot decode (a string that is not
@@ -60,4 +61,13 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 
 func malformed(what string) error {
 	return &authz.Error{Reason: authz.MalformedRequest, Err: fmt.Errorf("envoy: read CheckRequest: %w", errors.New(what))}
+}
+
+// ClientHeader is a header of the client's request, by its lower-case name, for who traces checks.
+// The values of one that came several times are joined with commas.
+func (m *message) ClientHeader(name string) string {
+	if m.request == nil || m.request.HTTP == nil {
+		return ""
+	}
+	return strings.Join(m.request.HTTP.Headers[name], ",")
 }

@@ -41,7 +41,8 @@ func TestBundleServerDown(t *testing.T) {
 	late.Listener.Close()
 	late.Listener = listener
 	late.Start()
-	t.Cleanup(func() { late.CloseClientConnections(); late.Close() })
+	// The engine runs still, and asks again at once: the listener goes first, or Close waits for it.
+	t.Cleanup(func() { late.Listener.Close(); late.CloseClientConnections(); late.Close() })
 	j.await(t, "policy loaded revision=r1")
 	check(t, e, "r1", map[string]any{"a": 1.0})
 	if err := e.Ready(); err != nil {
@@ -87,6 +88,9 @@ func TestBundleUpdates(t *testing.T) {
 		last = "after " + name
 		r.serve(bundlePath, pack(t, content{revision: last, data: found(1)}, key))
 		j.await(t, "policy loaded revision="+last)
+	}
+	if got, want := e.Loads(), uint64(1+len(bad)); got.Loaded != want || got.Refused < want {
+		t.Errorf("%+v, want %d loaded and as many refused, or more where one was tried twice", got, want)
 	}
 }
 

@@ -35,7 +35,8 @@ type controlPlane struct {
 	store     *gate
 	bundles   bool // some are configured, or discovery may name some
 	started   bool
-	stop      sync.Once // New and Close may both end it
+	heard     atomic.Pointer[bundle.Plugin] // whose failures are counted
+	stop      sync.Once                     // New and Close may both end it
 }
 
 // newControlPlane reads OPA's configuration, and starts nothing but the manager's own loop.
@@ -102,6 +103,7 @@ func (c *controlPlane) start(ctx context.Context) error {
 			e.publish(ctx)
 		}
 	})
+	c.listen()
 	if err := c.manager.Start(ctx); err != nil {
 		return &ConfigError{Path: "opa", Err: fmt.Errorf("policy: opa: %w", err)}
 	}

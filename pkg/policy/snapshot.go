@@ -22,6 +22,7 @@ import (
 type snapshot struct {
 	revision   string
 	entrypoint ast.Ref
+	name       string // of the entrypoint
 	limits     limits
 	bodies     bodyReader
 
@@ -111,7 +112,9 @@ func (s *snapshot) decide(ctx context.Context, now time.Time, req *authz.Request
 	}
 	had := s.memo.get(&key)
 	if had != nil && ctx.Err() == nil && !sampled() {
-		return *had, nil
+		found := *had
+		found.Cached = true
+		return found, nil
 	}
 	decision, err := s.ask(ctx, now, in)
 	switch {
