@@ -121,11 +121,18 @@ func varies(rule *ast.Rule) (found bool) {
 	return found
 }
 
-// isNondeterministic adds to OPA's own list the verification of certificates, which asks the
-// machine's clock and its trusted roots.
+// isNondeterministic adds to OPA's own list what asks the machine's clock or its trusted roots, and
+// what may fetch a schema.
 func isNondeterministic(builtin string) bool {
 	b, ok := ast.BuiltinMap[builtin]
-	return ok && (b.Nondeterministic || strings.HasPrefix(b.Name, "crypto.x509.parse_and_verify"))
+	if !ok {
+		return false
+	}
+	switch b.Name {
+	case ast.JWTDecodeVerify.Name, ast.JSONMatchSchema.Name, ast.JSONSchemaVerify.Name:
+		return true
+	}
+	return b.Nondeterministic || strings.HasPrefix(b.Name, "crypto.x509.parse_and_verify")
 }
 
 // A checkCache is the evaluator's cache of one check, over the constants. Under a "with", which

@@ -28,6 +28,8 @@ type Engine struct {
 	waiting  *edition   // of files and bundles, to be published
 	complete bool       // every bundle was there once
 
+	counts counts // of the memo
+
 	opa     *controlPlane // nil without policy.opa
 	watcher *watcher      // nil without files
 }
@@ -69,6 +71,9 @@ func open(ctx context.Context, config Config) (*Engine, error) {
 	if config.MaxSteps <= 0 {
 		config.MaxSteps = defaultMaxSteps
 	}
+	if config.MemoBytes == 0 {
+		config.MemoBytes = defaultMemoBytes
+	}
 	e := &Engine{config: config}
 	var err error
 	if e.choices, err = parseChoices(config); err != nil {
@@ -100,9 +105,14 @@ func (e *Engine) openOPA(ctx context.Context) error {
 	}
 	// Without a context the caches start no goroutine. What is stale goes when room is needed.
 	e.limits = limits{
-		maxSteps: e.config.MaxSteps,
-		sends:    cache.NewInterQueryCache(bounded(caching)),
-		values:   cache.NewInterQueryValueCache(ctx, bounded(caching)),
+		maxSteps:  e.config.MaxSteps,
+		memoBytes: e.config.MemoBytes,
+		logger:    e.config.Logger,
+		sends:     cache.NewInterQueryCache(bounded(caching)),
+		values:    cache.NewInterQueryValueCache(ctx, bounded(caching)),
+		sheets:    &sync.Pool{New: func() any { return new(sheet) }},
+		asides:    asides{newStore[uintptr, *aside](asidesBytes, new(atomic.Uint64))},
+		counts:    &e.counts,
 	}
 	return nil
 }
@@ -159,7 +169,7 @@ func (e *Engine) Decide(ctx context.Context, req *authz.Request, id authz.Identi
 	if err != nil {
 		return authz.Decision{Revision: current.revision}, err
 	}
-	decision, err := s.decide(ctx, e.config.Now(), req, id)
+	decision, err := s.decide(ctx, e.config.Now, req, id)
 	if err != nil {
 		return authz.Decision{Revision: current.revision}, err
 	}

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"github.com/open-policy-agent/opa/v1/topdown/cache"
@@ -10,11 +12,29 @@ import (
 // each of 10,000 entries with ten expressions.
 const defaultMaxSteps = 1_000_000
 
-// limits are what evaluations share, whatever the policy: the bound on each, and OPA's caches.
+// limits are what evaluations share, whatever the policy: the bound on each, OPA's caches and ours.
 type limits struct {
-	maxSteps int64
-	sends    cache.InterQueryCache      // of http.send
-	values   cache.InterQueryValueCache // of regular expressions, globs, and what caching names
+	maxSteps  int64
+	sends     cache.InterQueryCache      // of http.send
+	values    cache.InterQueryValueCache // of regular expressions, globs, and what caching names
+	sheets    *sync.Pool                 // of *sheet
+	asides    asides
+	counts    *counts
+	memoBytes int
+	logger    *slog.Logger
+}
+
+// sheet is one to write on; done takes it back.
+func (l *limits) sheet() *sheet {
+	if s, ok := l.sheets.Get().(*sheet); ok {
+		return s
+	}
+	return &sheet{}
+}
+
+func (l *limits) done(s *sheet) {
+	s.reset()
+	l.sheets.Put(s)
 }
 
 // A meter ends an evaluation that was cancelled or takes too many steps. OPA asks it before every
@@ -34,6 +54,14 @@ func (m *meter) Cancelled() bool {
 
 // spent tells whether the steps ended the evaluation.
 func (m *meter) spent() bool { return m.left < 0 }
+
+// What the memo holds at most where the configuration does not say, and the claims of tokens that
+// are kept as Rego has them (see [asides]). With the collector's share, which is as much again, and the first door's 32 MiB
+// this leaves a process that was filled with a million tokens and paths below 200 MiB.
+const (
+	defaultMemoBytes = 32 << 20
+	asidesBytes      = 8 << 20
+)
 
 // What the caches hold at most where the configuration does not say. OPA's own default is no
 // limit, which lets a caller fill the memory through a cache whose key is the caller's.

@@ -109,6 +109,10 @@ type Config struct {
 	// means 1,000,000. Long texts that it builds count too.
 	MaxSteps int64
 
+	// MemoBytes is the most memory that the decision memo takes; 0 means 32 MiB, less than 0 that
+	// there is none.
+	MemoBytes int
+
 	// OPA is OPA's own configuration: services, bundles, keys, discovery, status, labels, caching,
 	// persistence_directory. "${NAME}" in a text is the environment variable NAME. With bundles or
 	// discovery, Default is not used.

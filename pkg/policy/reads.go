@@ -1,0 +1,162 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// reads says what an entrypoint can see besides its data: the parts of the input that its rules
+// speak of, and whether it calls a builtin that may answer otherwise another time.
+//
+// It is found from the compiled rules. Every mention of input counts, whether it is reached or not:
+// in heads and bodies, operands, comprehensions, the targets and values of "with". Imports are
+// gone by then, and so are names for constants. A reference reads what its leading constant
+// strings lead to, and all below. Input without a path, as in walk(input) or "i := input", reads
+// all. So what a reference can reach is in the document, and what is not there is read by none.
+type reads struct {
+	input         part
+	deterministic bool
+}
+
+// A part is a place of the input document, and how much of it is read. The zero value reads of
+// an object only that it is one, and of any other value all.
+type part struct {
+	whole   bool
+	members []member // what is read of an object, sorted by name
+}
+
+type member struct {
+	name string
+	part *part
+}
+
+// at is the part under a name; nil where nothing of it is read.
+func (p *part) at(name string) *part {
+	if p == nil || p.whole {
+		return p
+	}
+	for i := range p.members {
+		if p.members[i].name == name {
+			return p.members[i].part
+		}
+	}
+	return nil
+}
+
+// add reads a path; below it either all, or nothing.
+func (p *part) add(path ast.Ref, whole bool) {
+	for _, key := range path {
+		if p.whole {
+			return
+		}
+		name := string(key.Value.(ast.String)) //nolint:forcetypeassert,errcheck // see stringPrefix
+		at, found := slices.BinarySearchFunc(p.members, name, func(m member, name string) int { return strings.Compare(m.name, name) })
+		if !found {
+			p.members = slices.Insert(p.members, at, member{name, &part{}})
+		}
+		p = p.members[at].part
+	}
+	if whole {
+		p.whole, p.members = true, nil
+	}
+}
+
+// everything is what is read where it is not known, or not asked.
+func everything() reads { return reads{input: part{whole: true}} }
+
+// reads looks through the entrypoint and all rules that can be reached from it.
+func (s *snapshot) findReads() reads {
+	f := &readFinder{compiler: s.compiler, seen: map[*ast.Rule]bool{}, found: reads{deterministic: true}}
+	f.reach(s.entrypoint)
+	for len(f.queue) > 0 {
+		rule := f.queue[0]
+		f.queue = f.queue[1:]
+		f.walk(rule)
+	}
+	return f.found
+}
+
+type readFinder struct {
+	compiler *ast.Compiler
+	seen     map[*ast.Rule]bool
+	queue    []*ast.Rule
+	found    reads
+}
+
+// reach adds the rules that a reference may lead to.
+func (f *readFinder) reach(ref ast.Ref) {
+	for _, rule := range f.compiler.GetRulesDynamicWithOpts(ref, ast.RulesOptions{IncludeHiddenModules: true}) {
+		if !f.seen[rule] {
+			f.seen[rule] = true
+			f.queue = append(f.queue, rule)
+		}
+	}
+}
+
+func (f *readFinder) walk(x any) {
+	ast.NewGenericVisitor(f.visit).Walk(x)
+}
+
+// visit tells whether it has looked at what is below x itself.
+func (f *readFinder) visit(x any) bool {
+	switch x := x.(type) {
+	case *ast.Head:
+		for _, term := range x.Reference[min(1, len(x.Reference)):] { // which the visitor leaves out
+			f.walk(term)
+		}
+	case *ast.Expr:
+		return f.condition(x)
+	case ast.Ref:
+		f.ref(x, true)
+		return true
+	case ast.Var: // not the head of a reference
+		if ast.RootDocumentNames.Contains(ast.NewTerm(x)) {
+			f.ref(ast.Ref{ast.NewTerm(x)}, true)
+		}
+	}
+	return false
+}
+
+// condition reads an expression that is nothing but a reference. It asks whether there is such a
+// value, and one other than false; of an object, nothing below matters.
+func (f *readFinder) condition(e *ast.Expr) bool {
+	term, ok := e.Terms.(*ast.Term)
+	if !ok || len(e.With) > 0 {
+		return false
+	}
+	ref, ok := term.Value.(ast.Ref)
+	if !ok || !ref.HasPrefix(ast.InputRootRef) || len(stringPrefix(ref)) != len(ref) {
+		return false
+	}
+	f.ref(ref, false)
+	return true
+}
+
+func (f *readFinder) ref(ref ast.Ref, below bool) {
+	switch {
+	case ref[0].Equal(ast.InputRootDocument):
+		path := stringPrefix(ref)[1:]
+		f.found.input.add(path, below)
+	case ref[0].Equal(ast.DefaultRootDocument):
+		f.reach(ref)
+	case isNondeterministic(ref.String()):
+		f.found.deterministic = false
+	default:
+		f.walk(ref[0])
+	}
+	for _, term := range ref[1:] {
+		f.walk(term)
+	}
+}
+
+// stringPrefix is the head of a reference with the constant strings after it.
+func stringPrefix(ref ast.Ref) ast.Ref {
+	for i, term := range ref[1:] {
+		if _, ok := term.Value.(ast.String); !ok {
+			return ref[:i+1]
+		}
+	}
+	return ref
+}
