@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"os/signal"
 	"syscall"
 
@@ -21,7 +20,8 @@ func newServe() *cobra.Command {
 
 A mistake in the configuration stops the start and is shown with its line; see "sallyport validate".
 Decisions are written to standard output as NDJSON, messages for the operator to standard error.
-OTEL_EXPORTER_OTLP_ENDPOINT and the other OTEL_* variables turn on traces.`,
+Metrics are at /metrics of listen.admin; OTEL_EXPORTER_OTLP_ENDPOINT and the other OTEL_* variables
+send traces, metrics and messages over OTLP.`,
 		Example: `  sallyport serve --config sallyport.yaml
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 sallyport serve -c sallyport.yaml`,
 		Args: usage(oneFile(&file)),
@@ -32,12 +32,15 @@ OTEL_EXPORTER_OTLP_ENDPOINT and the other OTEL_* variables turn on traces.`,
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			logger, err := newLogger(cfg.Log, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
 			l, err := build(ctx, cfg, environment{stdout: cmd.OutOrStdout(), logger: logger})
 			if err != nil {
 				return err
 			}
-			logger.Info("serving", "grpc", l.server.GRPCAddr().String(), "config", file)
+			l.logger.Info("serving", "grpc", l.server.GRPCAddr().String(), "config", file)
 			return profiles.during(func() error { return l.run(ctx) })
 		},
 	}

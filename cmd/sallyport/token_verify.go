@@ -133,7 +133,7 @@ func verifyToken(cmd *cobra.Command, cfg *config.Config, rule config.Rule, text 
 		return placed(cfg, err)
 	}
 	defer engine.Close()
-	verifier, err := newVerifier(ctx, alone(cfg, rule), engine, logger)
+	verifier, err := newVerifier(ctx, alone(cfg, rule), engine, logger, token.Observer{})
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
 	"github.com/sallyport/sallyport/pkg/policy"
+	"github.com/sallyport/sallyport/pkg/token"
 )
 
 func newValidate() *cobra.Command {
@@ -70,7 +71,7 @@ func check(ctx context.Context, file string) error {
 	}
 	logger := slog.New(slog.DiscardHandler)
 	var mistakes config.Mistakes
-	verifier, err := newVerifier(ctx, cfg, nil, logger)
+	verifier, err := newVerifier(ctx, cfg, nil, logger, token.Observer{})
 	if found, ok := errors.AsType[config.Mistakes](err); ok {
 		mistakes = append(mistakes, found...)
 	} else if err != nil {

@@ -11,15 +11,12 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
 	"github.com/sallyport/sallyport/pkg/authz"
 	"github.com/sallyport/sallyport/pkg/decisionlog"
 	"github.com/sallyport/sallyport/pkg/envoy"
 	"github.com/sallyport/sallyport/pkg/policy"
 	"github.com/sallyport/sallyport/pkg/server"
-	"github.com/sallyport/sallyport/pkg/telemetry"
 	"github.com/sallyport/sallyport/pkg/token"
 	"github.com/sallyport/sallyport/policies"
 )
@@ -31,6 +28,7 @@ const keysPatience = 2 * time.Second
 // A line is everything that stands between Envoy's question and its answer.
 type line struct {
 	server  *server.Server
+	logger  *slog.Logger
 	closers []func(context.Context) error
 }
 
@@ -52,59 +50,49 @@ func build(ctx context.Context, cfg *config.Config, env environment) (*line, err
 }
 
 func (l *line) build(ctx context.Context, cfg *config.Config, env environment) error {
-	engine, err := policy.New(ctx, policyConfig(cfg, env.logger))
+	t, err := l.watch(ctx, cfg, env)
+	if err != nil {
+		return err
+	}
+	l.logger = slog.New(t.LogHandler(env.logger.Handler()))
+	engine, err := policy.New(ctx, policyConfig(cfg, l.logger))
 	if err != nil {
 		return placed(cfg, err)
 	}
 	l.closers = append(l.closers, func(context.Context) error { return engine.Close() })
-	verifier, err := newVerifier(ctx, cfg, engine, env.logger)
+	verifier, err := newVerifier(ctx, cfg, engine, l.logger, observer(t))
 	if err != nil {
 		return err
 	}
 	l.closers = append(l.closers, func(context.Context) error { return verifier.Close() })
-	recorders, options, err := l.watch(ctx, cfg, env)
+	log, err := l.decisionLog(cfg, env)
 	if err != nil {
+		return err
+	}
+	if err := t.Watch(sources(engine, verifier, log)); err != nil {
 		return err
 	}
 	service := &envoy.Server{
 		Checker: &authz.Checker{
-			Verifier: verifier, Decider: engine, Recorder: recorders,
+			Verifier: t.Verifier(verifier), Decider: t.Decider(engine), Recorder: recorders(log, env, t),
 			FlagAmbiguousPaths: cfg.Request.AmbiguousPaths == config.FlagAmbiguousPaths,
 			Challenge:          authz.Challenge{Realm: cfg.JWT.Realm, ResourceMetadata: cfg.JWT.ResourceMetadata},
 		},
 		MaxBodyBytes: int(cfg.Request.MaxBodyBytes),
 		Timeout:      cfg.Request.Timeout,
 	}
-	awaitKeys(ctx, verifier, env.logger)
+	awaitKeys(ctx, verifier, l.logger)
 	l.server, err = server.New(ctx, server.Config{
 		GRPC:     server.Address(cfg.Listen.GRPC),
 		Admin:    server.Address(cfg.Listen.Admin),
 		TLS:      listenTLS(cfg.Listen.TLS),
 		Register: service.Register,
 		Services: []string{envoy.ServiceName},
-		Options:  append(service.Options(), options...),
+		Options:  append(service.Options(), t.Options()...),
 		Ready:    func() error { return errors.Join(engine.Ready(), verifier.Ready()) },
+		Metrics:  t.Metrics(),
 	})
 	return err
-}
-
-// watch makes what records and traces the checks. Where nobody asked for traces, nothing of them
-// is on the way.
-func (l *line) watch(ctx context.Context, cfg *config.Config, env environment) (authz.Recorders, []grpc.ServerOption, error) {
-	recorders, err := l.decisionLog(cfg, env)
-	if err != nil {
-		return nil, nil, err
-	}
-	recorders = append(recorders, env.recorders...)
-	if !env.traced && !telemetry.Enabled() {
-		return recorders, nil, nil
-	}
-	t, err := telemetry.New(ctx, version())
-	if err != nil {
-		return nil, nil, err
-	}
-	l.closers = append(l.closers, t.Shutdown)
-	return append(recorders, telemetry.Recorder{}), []grpc.ServerOption{t.ServerOption()}, nil
 }
 
 // run serves until ctx ends, and closes the line.
@@ -124,7 +112,8 @@ func (l *line) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (l *line) decisionLog(cfg *config.Config, env environment) (authz.Recorders, error) {
+// decisionLog starts the log, which is nil where nobody wants it.
+func (l *line) decisionLog(cfg *config.Config, env environment) (*decisionlog.Log, error) {
 	var sinks []io.Writer
 	if cfg.DecisionLog.Stdout {
 		sinks = append(sinks, env.stdout)
@@ -140,13 +129,15 @@ func (l *line) decisionLog(cfg *config.Config, env environment) (authz.Recorders
 	if len(sinks) == 0 {
 		return nil, nil
 	}
-	log := decisionlog.New(env.logger, sinks...)
+	log := decisionlog.New(l.logger, sinks...)
 	l.closers = append(l.closers, func(context.Context) error { return log.Close() })
-	return authz.Recorders{log}, nil
+	return log, nil
 }
 
 // newVerifier makes the first door. Without an engine nobody asks the policy's data for revocations.
-func newVerifier(ctx context.Context, cfg *config.Config, engine *policy.Engine, logger *slog.Logger) (*token.Verifier, error) {
+func newVerifier(
+	ctx context.Context, cfg *config.Config, engine *policy.Engine, logger *slog.Logger, watch token.Observer,
+) (*token.Verifier, error) {
 	leeway := cfg.JWT.Leeway
 	if leeway == 0 {
 		leeway = -1 // in token.Config, 0 is the default
@@ -156,7 +147,7 @@ func newVerifier(ctx context.Context, cfg *config.Config, engine *policy.Engine,
 		cache = -1 // likewise
 	}
 	out := token.Config{
-		Leeway: leeway, CacheBytes: cache, Logger: logger,
+		Leeway: leeway, CacheBytes: cache, Logger: logger, Observer: watch,
 		Revocation: token.Revocation{File: cfg.JWT.Revocation.File, MaxAge: cfg.JWT.Revocation.MaxAge},
 	}
 	if path := cfg.JWT.Revocation.Data; path != "" && engine != nil {

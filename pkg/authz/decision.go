@@ -7,11 +7,13 @@ import (
 
 // A Decision is the answer to a check. The zero value denies.
 type Decision struct {
-	Allowed  bool
-	Reason   Reason
-	Detail   string // why, for the operator's record, never for the caller
-	ID       string // of the decision; set by [Checker.Check]
-	Revision string // of the policy that decided
+	Allowed    bool
+	Reason     Reason
+	Detail     string // why, for the operator's record, never for the caller
+	ID         string // of the decision; set by [Checker.Check]
+	Revision   string // of the policy that decided
+	Entrypoint string // the policy's rule that was asked, such as data.envoy.authz.allow; "" where none was
+	Cached     bool   // the policy gave this answer to an earlier check
 
 	// Of an allow.
 	Upstream Mutation // what changes on the request
@@ -135,10 +137,11 @@ func refuse(record *Record, challenge Challenge, err error) Decision {
 	reason := ReasonOf(err)
 	refused := *record
 	refused.Decision = Decision{
-		Reason:   reason,
-		Detail:   err.Error(),
-		Revision: record.Decision.Revision,
-		Body:     reason.text(),
+		Reason:     reason,
+		Detail:     err.Error(),
+		Revision:   record.Decision.Revision,
+		Entrypoint: record.Decision.Entrypoint,
+		Body:       reason.text(),
 	}
 	return deny(&refused, challenge)
 }

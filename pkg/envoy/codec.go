@@ -3,6 +3,7 @@ package envoy
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc/encoding"
@@ -56,4 +57,20 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 
 func malformed(what string) error {
 	return &authz.Error{Reason: authz.MalformedRequest, Err: fmt.Errorf("envoy: read CheckRequest: %w", errors.New(what))}
+}
+
+// ClientHeader is a header of the client's request, by its lower-case name, for who traces checks.
+// The values of one that came several times are joined with commas.
+func (m *message) ClientHeader(name string) string {
+	http := m.request.GetAttributes().GetRequest().GetHttp()
+	var values []string
+	for _, header := range http.GetHeaderMap().GetHeaders() {
+		if strings.EqualFold(header.GetKey(), name) {
+			values = append(values, header.GetValue()+string(header.GetRawValue()))
+		}
+	}
+	if values == nil {
+		return http.GetHeaders()[name]
+	}
+	return strings.Join(values, ",")
 }

@@ -112,7 +112,7 @@ func TestAnswer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tt.want.Revision = e.Revision()
+			tt.want.Revision, tt.want.Entrypoint = e.Revision(), "data.envoy.authz.allow"
 			tt.want.Reason = authz.PolicyDenied
 			if tt.want.Allowed {
 				tt.want.Reason = authz.Allowed
@@ -213,7 +213,7 @@ func TestAnswerRefused(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			e := engine(t, "allow := "+tt.answer)
 			got, err := e.Decide(t.Context(), get(t, "/"), authz.Identity{})
-			if diff := cmp.Diff(authz.Decision{Revision: e.Revision()}, got); diff != "" {
+			if diff := cmp.Diff(authz.Decision{Revision: e.Revision(), Entrypoint: "data.envoy.authz.allow"}, got); diff != "" {
 				t.Errorf("decision (-want +got):\n%s", diff)
 			}
 			if authz.ReasonOf(err) != authz.PolicyAnswerInvalid || err.Error() != "policy: read the answer: "+tt.want {

@@ -88,6 +88,9 @@ func TestBundleUpdates(t *testing.T) {
 		r.serve(bundlePath, pack(t, content{revision: last, data: found(1)}, key))
 		j.await(t, "policy loaded revision="+last)
 	}
+	if got, want := e.Loads(), uint64(1+len(bad)); got.Loaded != want || got.Refused < want {
+		t.Errorf("%+v, want %d loaded and as many refused, or more where one was tried twice", got, want)
+	}
 }
 
 // TestBundleNotModified has a server that says 304: nothing is loaded again.

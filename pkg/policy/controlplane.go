@@ -35,6 +35,7 @@ type controlPlane struct {
 	store     *gate
 	bundles   bool // some are configured, or discovery may name some
 	started   bool
+	heard     atomic.Pointer[bundle.Plugin] // whose failures are counted
 	stop      sync.Once // New and Close may both end it
 }
 
@@ -102,6 +103,7 @@ func (c *controlPlane) start(ctx context.Context) error {
 			e.publish(ctx)
 		}
 	})
+	c.listen()
 	if err := c.manager.Start(ctx); err != nil {
 		return &ConfigError{Path: "opa", Err: fmt.Errorf("policy: opa: %w", err)}
 	}

@@ -23,6 +23,7 @@ type Engine struct {
 
 	current atomic.Pointer[edition] // nil before the first policy
 
+	loads    loads
 	loading  sync.Mutex // held while a new edition is made and swapped in
 	digests  []string   // of the files in the current edition
 	waiting  *edition   // of files and bundles, to be published
@@ -159,7 +160,8 @@ func (e *Engine) Revision() string {
 	return ""
 }
 
-// Decide asks the policy. The Decision returned beside an error carries the revision alone.
+// Decide asks the policy. The Decision returned beside an error carries the revision and the
+// entrypoint alone.
 func (e *Engine) Decide(ctx context.Context, req *authz.Request, id authz.Identity) (authz.Decision, error) {
 	current := e.current.Load()
 	if current == nil {
@@ -171,8 +173,8 @@ func (e *Engine) Decide(ctx context.Context, req *authz.Request, id authz.Identi
 	}
 	decision, err := s.decide(ctx, e.config.Now, req, id)
 	if err != nil {
-		return authz.Decision{Revision: current.revision}, err
+		return authz.Decision{Revision: current.revision, Entrypoint: s.name}, err
 	}
-	decision.Revision = current.revision
+	decision.Revision, decision.Entrypoint = current.revision, s.name
 	return decision, nil
 }

@@ -154,7 +154,7 @@ func newEdition(ctx context.Context, src *source, choices []choice, l limits) (m
 // at is the same policy asked at another entrypoint.
 func (s *snapshot) at(ctx context.Context, c choice) (*snapshot, error) {
 	view := *s
-	view.entrypoint = c.ref
+	view.entrypoint, view.name = c.ref, c.ref.String()
 	var err error
 	if view.query, err = view.newQuery(c.ref); err != nil {
 		return nil, err

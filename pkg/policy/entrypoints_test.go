@@ -72,6 +72,9 @@ func TestEntrypoints(t *testing.T) {
 			if err != nil || !d.Allowed || d.Detail != tt.want {
 				t.Fatalf("got %+v, %v, want an allow of %s", d, err, tt.want)
 			}
+			if d.Entrypoint != "data."+tt.want+".allow" {
+				t.Errorf("entrypoint %q", d.Entrypoint)
+			}
 			if diff := cmp.Diff(tt.wantRemove, d.Upstream.RemoveHeaders); diff != "" {
 				t.Errorf("headers that are removed (-want +got):\n%s", diff)
 			}

@@ -62,7 +62,7 @@ func TestDecideFailsClosed(t *testing.T) {
 			req := get(t, "/")
 			req.HTTP.Headers["age"] = []string{tt.age}
 			got, err := e.Decide(t.Context(), req, authz.Identity{})
-			if diff := cmp.Diff(authz.Decision{Revision: e.Revision()}, got); diff != "" {
+			if diff := cmp.Diff(authz.Decision{Revision: e.Revision(), Entrypoint: "data.envoy.authz.allow"}, got); diff != "" {
 				t.Errorf("decision (-want +got):\n%s", diff)
 			}
 			if reason := authz.ReasonOf(err); reason != tt.wantReason {

@@ -101,7 +101,7 @@ func TestPeerPolicy(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tt.want.Revision = e.Revision()
+			tt.want.Revision, tt.want.Entrypoint = e.Revision(), "data.envoy.authz.allow"
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("decision (-want +got):\n%s", diff)
 			}

@@ -38,7 +38,12 @@ func (e *Engine) load(ctx context.Context) error {
 
 // reload reads the files again, beside the bundles that are active. What cannot be loaded is
 // refused: the old policy stays.
-func (e *Engine) reload(ctx context.Context) error {
+func (e *Engine) reload(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			e.loads.refused.Add(1)
+		}
+	}()
 	e.loading.Lock()
 	defer e.loading.Unlock()
 	src, err := readSource(e.config, e.capabilities)
@@ -119,6 +124,7 @@ func (e *Engine) publish(ctx context.Context) {
 
 func (e *Engine) swap(ctx context.Context, made *edition) {
 	e.current.Store(made)
+	e.loads.loaded.Add(1)
 	log := e.config.Logger
 	log.InfoContext(ctx, "policy loaded", "revision", made.revision, "modules", made.modules)
 	for i, s := range made.snapshots {

@@ -22,6 +22,7 @@ import (
 type snapshot struct {
 	revision   string
 	entrypoint ast.Ref
+	name       string // of the entrypoint
 	limits     limits
 
 	compiler  *ast.Compiler

@@ -73,6 +73,9 @@ func TestWatchRefuses(t *testing.T) {
 	if e.Revision() == old {
 		t.Error("the revision is the old one")
 	}
+	if got := e.Loads(); got.Loaded != 2 || got.Refused < 5 {
+		t.Errorf("%+v, want 2 loaded and 5 refused, or more where one was tried twice", got)
+	}
 }
 
 // TestWatchConfigMap swaps the link that Kubernetes swaps, for a directory and for a single file.

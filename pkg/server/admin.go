@@ -9,6 +9,7 @@ import (
 //
 //	/healthz  200 while the process runs
 //	/readyz   200 when it can decide, 503 with the reason before
+//	/metrics  for Prometheus, where there are metrics
 func (s *Server) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -19,5 +20,8 @@ func (s *Server) adminHandler() http.Handler {
 		}
 		fmt.Fprintln(w, "ok")
 	})
+	if s.cfg.Metrics != nil {
+		mux.Handle("GET /metrics", s.cfg.Metrics)
+	}
 	return mux
 }

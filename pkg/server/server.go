@@ -36,6 +36,8 @@ type Config struct {
 	// Ready says why the server is not ready, nil where it is; shown at /readyz of the admin listener.
 	Ready func() error
 
+	Metrics http.Handler // at /metrics of the admin listener; nil: none
+
 	DrainTimeout time.Duration // 0: 10 s
 	Logger       *slog.Logger
 }

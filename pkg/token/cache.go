@@ -25,6 +25,8 @@ type shard struct {
 	entries *simplelru.LRU[cacheKey, entry]
 	bytes   int
 	most    int // of bytes
+
+	hits, misses, evictions uint64
 }
 
 type entry struct {
@@ -82,7 +84,12 @@ func (c *cache) get(key cacheKey) *verdict {
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, _ := s.entries.Get(key)
+	e, found := s.entries.Get(key)
+	if found {
+		s.hits++
+	} else {
+		s.misses++
+	}
 	return e.verdict
 }
 
@@ -100,6 +107,7 @@ func (c *cache) put(key cacheKey, v *verdict) {
 	s.entries.Remove(key)
 	for s.bytes+e.size > s.most {
 		s.entries.RemoveOldest()
+		s.evictions++
 	}
 	s.entries.Add(key, e)
 	s.bytes += e.size

@@ -32,6 +32,8 @@ type Config struct {
 	// or a redirect led to. Redirects are ours to follow in any case.
 	HTTPClient *http.Client
 
+	Observer Observer
+
 	Logger *slog.Logger     // nil: slog.Default
 	Now    func() time.Time // nil: time.Now
 }

@@ -104,6 +104,7 @@ func (v *Verifier) ring(ctx context.Context, r Rule, rings map[ringKey]*keyRing,
 		return nil
 	}
 	ring.timeout = cmp.Or(r.Timeout, attemptTimeout)
+	ring.waited = v.observer.Waited
 	if field != "" {
 		if ring.refresh(ctx); ring.failure != nil {
 			m.add(field, "%w", ring.failure)

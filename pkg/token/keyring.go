@@ -63,7 +63,8 @@ type keyRing struct {
 	logger *slog.Logger
 	now    func() time.Time
 
-	timeout time.Duration // of one fetch
+	timeout time.Duration                                       // of one fetch
+	waited  func(ctx context.Context, issuer string, err error) // see [Observer.Waited]
 
 	current atomic.Pointer[keySet]
 	filled  chan struct{} // closed at the first set
@@ -73,6 +74,8 @@ type keyRing struct {
 	flight   *flight                       // the fetch under way or wished for, nil where none
 	failure  error                         // of the last fetch
 	failures int                           // in a row
+	fetched  uint64                        // fetches that ended well
+	failed   uint64                        // and those that did not
 	wishes   *rate.Limiter                 // fetches that unknown ids may still cause
 	absent   *lru.Cache[string, time.Time] // ids that the issuer did not know, and until when that is believed
 }
@@ -204,8 +207,10 @@ func (r *keyRing) end(f *flight, next time.Duration, err error) time.Duration {
 	r.failure = err
 	if err == nil {
 		r.failures = 0
+		r.fetched++
 		return jitter(next)
 	}
+	r.failed++
 	if news && !errors.Is(err, context.Canceled) {
 		r.logger.Warn("token: keys not refreshed", "issuer", r.issuer, "err", err)
 	}
@@ -265,6 +270,7 @@ func (r *keyRing) ask(ctx context.Context, kid string) (*key, error) {
 		}
 		select {
 		case <-f.done:
+			r.tell(ctx)
 		case <-deadline.C:
 			return nil, refusal(authz.TokenKeysUnavailable, "no key of that id, and the issuer has not answered in %s", unknownWait)
 		case <-ctx.Done():

@@ -39,6 +39,7 @@ type Verifier struct {
 	leeway   time.Duration
 	maxBytes int
 	now      func() time.Time
+	observer Observer
 
 	cache        *cache // nil: none
 	certificates certificates
@@ -56,6 +57,7 @@ func New(ctx context.Context, cfg Config) (*Verifier, error) {
 		leeway:   max(cmp.Or(cfg.Leeway, defaultLeeway), 0),
 		maxBytes: cmp.Or(cfg.MaxTokenBytes, defaultMaxTokenBytes),
 		now:      cfg.Now,
+		observer: cfg.Observer,
 	}
 	if v.now == nil {
 		v.now = time.Now
@@ -102,7 +104,7 @@ func (v *Verifier) walk(ctx context.Context, req *authz.Request, t *trace) (auth
 	}
 	for i := range seen {
 		s := &seen[i]
-		if err := v.admit(ctx, s, req.Source.Certificate); err != nil {
+		if err := v.observed(ctx, s, req.Source.Certificate); err != nil {
 			id.Tokens[s.rule.name] = authz.Token{Status: authz.TokenInvalid}
 			return id, within(err, "rule %q", s.rule.name)
 		}

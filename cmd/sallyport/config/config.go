@@ -35,6 +35,8 @@ type Config struct {
 	JWT         JWT         `yaml:"jwt"`
 	Policy      Policy      `yaml:"policy"`
 	DecisionLog DecisionLog `yaml:"decisionLog"`
+	Log         Log         `yaml:"log"`
+	Telemetry   Telemetry   `yaml:"telemetry"`
 
 	source *source
 }
@@ -44,7 +46,7 @@ type Listen struct {
 	// GRPC is the address that Envoy asks: host:port or unix:///path.
 	GRPC Address `yaml:"grpc"`
 
-	// Admin serves health and metrics; "" turns it off.
+	// Admin serves health and, at /metrics, metrics for Prometheus; "" turns it off.
 	Admin Address `yaml:"admin" empty:"ok"`
 
 	// TLS is for the gRPC listener. Without it the listener is plain text.
@@ -309,4 +311,29 @@ type DecisionLog struct {
 
 	// File gets the records. It is made if it is absent, and never cut or rotated.
 	File string `yaml:"file"`
+}
+
+// The values of Log.Format.
+const (
+	TextLog = "text"
+	JSONLog = "json"
+)
+
+// Log says how messages for the operator are written to standard error. There is none per request.
+type Log struct {
+	// Format is text or json, one line a message.
+	Format string `yaml:"format" enum:"text,json"`
+
+	// Level is the least severe level that is written.
+	Level string `yaml:"level" enum:"debug,info,warn,error" source:"log/slog, Level"`
+}
+
+// Telemetry has what no variable of OpenTelemetry says. Exporters, sampling, resource and the rest
+// follow the OTEL_* variables: OTEL_EXPORTER_OTLP_ENDPOINT turns on traces, metrics and logs over OTLP.
+// Metrics for Prometheus are at /metrics of listen.admin.
+type Telemetry struct {
+	// ClientTrace is what becomes of a traceparent (or what else OTEL_PROPAGATORS names) that the client
+	// sent and Envoy did not take up: our span links to it, has it for its parent where Envoy sends no
+	// trace of its own, or ignores it. As a parent it lets every client decide what is sampled.
+	ClientTrace string `yaml:"clientTrace" enum:"link,parent,ignore" source:"W3C Trace Context, section 4.3"`
 }

@@ -17,6 +17,8 @@ func Default() Config {
 		JWT:         JWT{Leeway: 30 * time.Second, Cache: Cache{MaxBytes: 32 << 20}},
 		Policy:      Policy{Path: "envoy/authz/allow", MaxSteps: 1_000_000},
 		DecisionLog: DecisionLog{Stdout: true},
+		Log:         Log{Format: TextLog, Level: "info"},
+		Telemetry:   Telemetry{ClientTrace: "link"},
 	}
 }
 

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/sallyport/sallyport/cmd/sallyport/config"
+	"github.com/sallyport/sallyport/pkg/authz"
+	"github.com/sallyport/sallyport/pkg/decisionlog"
+	"github.com/sallyport/sallyport/pkg/policy"
+	"github.com/sallyport/sallyport/pkg/server"
+	"github.com/sallyport/sallyport/pkg/telemetry"
+	"github.com/sallyport/sallyport/pkg/token"
+)
+
+// newLogger writes messages for the operator.
+func newLogger(cfg config.Log, to io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
+		return nil, fmt.Errorf("log.level: %w", err)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if cfg.Format == config.JSONLog {
+		return slog.New(slog.NewJSONHandler(to, options)), nil
+	}
+	return slog.New(slog.NewTextHandler(to, options)), nil
+}
+
+// watch starts telemetry. Where neither the environment nor the admin listener asks for it, it wraps
+// nothing.
+func (l *line) watch(ctx context.Context, cfg *config.Config, env environment) (*telemetry.Telemetry, error) {
+	issuers := make(map[string]string, len(cfg.JWT.Rules))
+	for _, r := range cfg.JWT.Rules {
+		issuers[r.Name] = r.Issuer
+		if r.TrustDomain != "" {
+			issuers[r.Name] = "spiffe://" + r.TrustDomain
+		}
+	}
+	t, err := telemetry.New(ctx, telemetry.Config{
+		Version:     version(),
+		ClientTrace: telemetry.ClientTrace(cfg.Telemetry.ClientTrace),
+		Spans:       env.traced,
+		Prometheus:  server.Address(cfg.Listen.Admin) != server.Address{},
+		Issuers:     issuers,
+		Logger:      env.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.closers = append(l.closers, t.Shutdown)
+	return t, nil
+}
+
+// observer lets the first door tell of tokens, where there are spans to tell it on.
+func observer(t *telemetry.Telemetry) token.Observer {
+	if !t.Traces() {
+		return token.Observer{}
+	}
+	return token.Observer{
+		Judge: func(ctx context.Context, rule string) (context.Context, func(token.Judgement)) {
+			ctx, done := t.Judge(ctx, rule)
+			return ctx, func(j token.Judgement) { done(j.Cached, j.Err) }
+		},
+		Waited: t.Waited,
+	}
+}
+
+// sources are what the stages count themselves.
+func sources(engine *policy.Engine, verifier *token.Verifier, log *decisionlog.Log) telemetry.Sources {
+	out := telemetry.Sources{
+		TokenCache: func() telemetry.Cache { return telemetry.Cache(verifier.Stats().Cache) },
+		Keys: func() []telemetry.Keys {
+			var keys []telemetry.Keys
+			for _, k := range verifier.Stats().Keys {
+				keys = append(keys, telemetry.Keys(k))
+			}
+			return keys
+		},
+		Policy: func() telemetry.Policy {
+			loads := engine.Loads()
+			return telemetry.Policy{Revision: engine.Revision(), Loaded: loads.Loaded, Refused: loads.Refused}
+		},
+	}
+	if log != nil {
+		out.Dropped = log.Dropped
+	}
+	return out
+}
+
+// recorders are all that keep records.
+func recorders(log *decisionlog.Log, env environment, t *telemetry.Telemetry) authz.Recorders {
+	var all authz.Recorders
+	if log != nil {
+		all = append(all, log)
+	}
+	all = append(all, env.recorders...)
+	return append(all, t.Recorders()...)
+}

@@ -1,0 +1,114 @@
+package telemetry
+
+import (
+	"context"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	grpccodes "google.golang.org/grpc/codes"
+
+	"github.com/sallyport/sallyport/pkg/authz"
+)
+
+// Recorders count each record and write it on the check's span. Where there is nothing to watch
+// with there are none.
+func (t *Telemetry) Recorders() authz.Recorders {
+	var all authz.Recorders
+	if t.metrics != nil {
+		all = append(all, t.metrics)
+	}
+	if t.tracer != nil {
+		all = append(all, writer{})
+	}
+	return all
+}
+
+// A writer writes each decision on the check's span. No header, query or claim is written, since
+// any of them may be a credential.
+type writer struct{}
+
+// Record implements [authz.Recorder].
+func (writer) Record(ctx context.Context, record *authz.Record) {
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() {
+		return
+	}
+	d := &record.Decision
+	span.SetAttributes(
+		attribute.String(keyDecisionID, record.ID),
+		attribute.Bool(keyAllowed, d.Allowed),
+		attribute.String(keyReason, string(d.Reason)),
+	)
+	texts := []struct{ key, text string }{
+		{keyDetail, d.Detail},
+		{keyRevision, d.Revision},
+		{keyEntrypoint, d.Entrypoint},
+		{keyPolicyRule, named(d, "rule")},
+		{keyRoute, named(d, "route")},
+		{keyPrincipal, record.Request.Source.Principal},
+		{keyClientAddress, record.Request.Source.Address},
+	}
+	for _, t := range texts {
+		if t.text != "" {
+			span.SetAttributes(attribute.String(t.key, t.text))
+		}
+	}
+	if http := record.Request.HTTP; http != nil {
+		span.SetAttributes(httpAttributes(http)...)
+	}
+	if !d.Allowed && d.Status != 0 {
+		span.SetAttributes(attribute.Int(keyStatus, d.Status))
+	}
+	if failed(d.Reason) {
+		span.SetAttributes(attribute.String(keyErrorType, string(d.Reason)))
+		span.SetStatus(codes.Error, d.Detail)
+	}
+}
+
+// named is a text that the policy gives with its answer, in dynamic_metadata: the rule that decided,
+// the route that the request is for.
+func named(d *authz.Decision, name string) string {
+	text, _ := d.Metadata[name].(string)
+	return text
+}
+
+// methods are those that OpenTelemetry knows; any other is the client's own text.
+var methods = []string{"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
+
+func httpAttributes(http *authz.HTTP) []attribute.KeyValue {
+	method := http.Method
+	if !slices.Contains(methods, method) {
+		method = "_OTHER"
+	}
+	path, _, _ := strings.Cut(http.Path.Raw, "?")
+	out := []attribute.KeyValue{
+		attribute.String(keyMethod, method),
+		attribute.String(keyScheme, http.Scheme),
+		attribute.String(keyPath, path),
+	}
+	host, port, err := net.SplitHostPort(http.Host)
+	if err != nil {
+		return append(out, attribute.String(keyServerAddress, http.Host))
+	}
+	out = append(out, attribute.String(keyServerAddress, host))
+	if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+		out = append(out, attribute.Int(keyServerPort, int(n)))
+	}
+	return out
+}
+
+// rpcStatus is a code as the protocol writes it (gRPC's statuscodes.md), where we answer with it.
+func rpcStatus(code grpccodes.Code) string {
+	switch code {
+	case grpccodes.OK:
+		return "OK"
+	case grpccodes.Unavailable:
+		return "UNAVAILABLE"
+	}
+	return strconv.Itoa(int(code))
+}
