@@ -41,18 +41,19 @@ func New(logger *slog.Logger, sinks ...io.Writer) *Log {
 }
 
 // Record implements [authz.Recorder]. It never blocks.
-func (l *Log) Record(_ context.Context, record *authz.Record) {
+func (l *Log) Record(_ context.Context, record *authz.Record) error {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if l.closed {
 		l.dropped.Add(1)
-		return
+		return nil
 	}
 	select {
 	case l.queue <- NewEntry(record):
 	default:
 		l.dropped.Add(1)
 	}
+	return nil
 }
 
 // Dropped counts the entries that were not written because the queue was full or closed.

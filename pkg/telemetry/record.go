@@ -33,10 +33,10 @@ func (t *Telemetry) Recorders() authz.Recorders {
 type writer struct{}
 
 // Record implements [authz.Recorder].
-func (writer) Record(ctx context.Context, record *authz.Record) {
+func (writer) Record(ctx context.Context, record *authz.Record) error {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
-		return
+		return nil
 	}
 	d := &record.Decision
 	span.SetAttributes(
@@ -68,6 +68,7 @@ func (writer) Record(ctx context.Context, record *authz.Record) {
 		span.SetAttributes(attribute.String(keyErrorType, string(d.Reason)))
 		span.SetStatus(codes.Error, d.Detail)
 	}
+	return nil
 }
 
 // named is a text that the policy gives with its answer, in dynamic_metadata: the rule that decided,
