@@ -1,0 +1,230 @@
+package mask
+
+import (
+	"encoding/base64"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Free is a text without the credentials that its own shape shows. A text without any is returned
+// as it is.
+func Free(text string) string {
+	if !suspicious(text) {
+		return text
+	}
+	if hasScheme(text) || strings.Contains(text, "PRIVATE KEY") || secretMember(text) {
+		return Text
+	}
+	text = userinfo(text)
+	text = pairs(text)
+	text = schemes(text)
+	return tokens(text)
+}
+
+// suspicious is a cheap look that lets most texts pass: what has neither of these has no credential.
+func suspicious(text string) bool {
+	for i := range len(text) {
+		switch text[i] {
+		case '=', ' ', '@', '{', '%', '\t':
+			return true
+		case 'e':
+			if i+1 < len(text) && (text[i+1] == 'y' || text[i+1] == 'w') && (i == 0 || !isAlphanumeric(text[i-1])) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// The schemes of HTTP authentication that carry a credential (IANA's registry, and what is common).
+// Those of plainWords are words of the language as well.
+var (
+	schemeNames = []string{
+		"basic", "bearer", "dpop", "digest", "negotiate", "ntlm", "hoba", "privatetoken", "apikey", "token", "jwt", "gnap",
+		"vapid", "concealed", "scram-sha-256", "aws4-hmac-sha256", "sharedkey", "sharedaccesssignature", "hmac-sha256",
+	}
+	plainWords = []string{"basic", "digest", "negotiate", "token", "jwt", "concealed"}
+
+	// What comes after a scheme's name in sentences about it.
+	schemeTalk = []string{
+		"auth", "authentication", "authorization", "challenge", "credential", "credentials", "error", "header", "prefix",
+		"realm", "scheme", "scope", "token", "tokens", "type", "is", "or", "was", "of", "has", "for", "in", "and", "from",
+	}
+)
+
+// hasScheme tells whether a text is a scheme and a credential, or its parameters.
+func hasScheme(text string) bool {
+	scheme, rest, ok := strings.Cut(strings.TrimSpace(text), " ")
+	rest = strings.TrimSpace(rest)
+	if !ok || rest == "" || !isOneFold(scheme, schemeNames) {
+		return false
+	}
+	return strings.Contains(rest, "=") || !strings.Contains(rest, " ") && follows(scheme, rest)
+}
+
+// follows tells whether a word after a scheme's name may be a credential.
+func follows(scheme, word string) bool {
+	if isOneFold(strings.TrimRight(word, ".,:;)"), schemeTalk) {
+		return false
+	}
+	lower := strings.TrimFunc(word, func(r rune) bool { return 'a' <= r && r <= 'z' }) == ""
+	return !lower || !isOneFold(scheme, plainWords)
+}
+
+func isOneFold(word string, words []string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, word) })
+}
+
+// schemes masks the word after a scheme's name, amid a text.
+func schemes(text string) string {
+	words := strings.Split(text, " ")
+	for i := 1; i < len(words); i++ {
+		scheme := strings.Trim(words[i-1], `"'(,;:=`)
+		if words[i] != "" && isOneFold(scheme, schemeNames) && follows(scheme, words[i]) {
+			words[i] = Text
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// userinfo masks the user and password of URLs (RFC 3986, section 3.2.1).
+func userinfo(text string) string {
+	for from := 0; ; {
+		at := strings.Index(text[from:], "://")
+		if at < 0 {
+			return text
+		}
+		from += at + len("://")
+		end := from + strings.IndexAny(text[from:]+"/", "/?# \"'")
+		if sign := strings.LastIndexByte(text[from:end], '@'); sign >= 0 {
+			text = text[:from] + Text + text[from+sign:]
+			from += len(Text)
+		}
+	}
+}
+
+// pairs masks the values of name=value, as in a query, a cookie or a parameter of a header.
+func pairs(text string) string {
+	for from := 0; ; {
+		at := strings.IndexByte(text[from:], '=')
+		if at < 0 {
+			return text
+		}
+		at += from
+		from = at + 1
+		begin := at
+		for begin > 0 && !strings.ContainsRune("?&;,# \t\"'{(/", rune(text[begin-1])) {
+			begin--
+		}
+		end := valueEnd(text, from)
+		name, value := unescape(text[begin:at]), unescape(text[from:end])
+		if j := Judge(name); value != "" && (j == Secret || j == Doubtful && random(value)) {
+			text = text[:from] + Text + text[end:]
+			from += len(Text)
+		}
+	}
+}
+
+// valueEnd finds the end of a value, which may be a quoted string.
+func valueEnd(text string, from int) int {
+	stops := "&;,# \t\"'"
+	if from < len(text) && text[from] == '"' {
+		stops, from = `"`, from+1
+	}
+	if at := strings.IndexAny(text[from:], stops); at >= 0 {
+		return from + at
+	}
+	return len(text)
+}
+
+func unescape(text string) string {
+	if plain, err := url.QueryUnescape(text); err == nil {
+		return plain
+	}
+	return text
+}
+
+// secretMember tells whether a text is JSON, more or less, with a member that may be a credential.
+func secretMember(text string) bool {
+	if !strings.Contains(text, `{`) {
+		return false
+	}
+	parts := strings.Split(text, `"`)
+	for i := 1; i+1 < len(parts); i++ {
+		if strings.HasPrefix(strings.TrimLeft(parts[i+1], " \t\r\n"), ":") && Judge(parts[i]) != Harmless {
+			return true
+		}
+	}
+	return false
+}
+
+// tokens masks JSON Web Tokens, whole or in part (RFC 7519, section 3): words with a part that is an
+// object in base64url.
+func tokens(text string) string {
+	for begin := 0; begin < len(text); {
+		if !isWord(text[begin]) {
+			begin++
+			continue
+		}
+		end := begin
+		for end < len(text) && isWord(text[end]) {
+			end++
+		}
+		if hasObject(text[begin:end]) {
+			text = text[:begin] + Text + text[end:]
+			end = begin + len(Text)
+		}
+		begin = end
+	}
+	return text
+}
+
+// hasObject tells whether a part of a word begins as an object does. Parts are parted by dots, which
+// may be percent-encoded, as what is around a token may be.
+func hasObject(word string) bool {
+	const shortest = 12 // {"alg":…
+	for i := 0; i+shortest <= len(word); i++ {
+		starts := i == 0 || word[i-1] == '.' || i >= 3 && word[i-3] == '%'
+		if starts && word[i] == 'e' && isObject(word[i:i+shortest]) { // 'e' is what '{' begins with
+			return true
+		}
+	}
+	return false
+}
+
+func isObject(begin string) bool {
+	plain, err := base64.RawURLEncoding.DecodeString(begin)
+	rest, ok := strings.CutPrefix(string(plain), "{")
+	return err == nil && ok && strings.HasPrefix(strings.TrimLeft(rest, " \t\r\n"), `"`)
+}
+
+// isWord tells whether a byte may be of a token, or of an escape in it.
+func isWord(c byte) bool { return isAlphanumeric(c) || c == '-' || c == '_' || c == '.' || c == '%' }
+
+func isAlphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+// random tells whether a text looks like one that nobody chose: long, without a space, of letters
+// and digits, or of letters of both cases.
+func random(text string) bool {
+	const shortest = 16 // 64 bits in hexadecimal digits
+	if len(text) < shortest {
+		return false
+	}
+	var small, big, digits int
+	for i := range len(text) {
+		switch c := text[i]; {
+		case 'a' <= c && c <= 'z':
+			small++
+		case 'A' <= c && c <= 'Z':
+			big++
+		case '0' <= c && c <= '9':
+			digits++
+		case strings.IndexByte("-_+/=~.%:|!*$", c) < 0:
+			return false
+		}
+	}
+	return digits > 0 || small > 0 && big > 0
+}
