@@ -211,9 +211,13 @@ func tokenRule(r config.Rule) token.Rule {
 
 func policyConfig(cfg *config.Config, logger *slog.Logger) policy.Config {
 	p := cfg.Policy
+	memo := int(p.Memo.MaxBytes)
+	if memo == 0 {
+		memo = -1 // in policy.Config, 0 is the default
+	}
 	out := policy.Config{
 		Entrypoint: p.Path, Files: p.Files, Default: policies.FS, Data: p.Data, OutputHeaders: p.OutputHeaders,
-		Capabilities: policy.Capabilities(p.Capabilities), MaxSteps: int64(p.MaxSteps), OPA: p.OPA, Logger: logger,
+		Capabilities: policy.Capabilities(p.Capabilities), MaxSteps: int64(p.MaxSteps), MemoBytes: memo, OPA: p.OPA, Logger: logger,
 	}
 	for _, e := range p.Entrypoints {
 		out.Entrypoints = append(out.Entrypoints, policy.Entrypoint{

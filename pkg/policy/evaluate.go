@@ -33,19 +33,17 @@ func (s *snapshot) newQuery(rule ast.Ref) (query, error) {
 
 // evaluate asks; nil is the answer of an undefined rule. topdown is used rather than the rego
 // package, which starts a goroutine for each evaluation and turns the answer into JSON values.
-func (s *snapshot) evaluate(ctx context.Context, q query, now time.Time, input ast.Value) (answer *ast.Term, err error) {
+func (s *snapshot) evaluate(ctx context.Context, q query, now time.Time, input *ast.Term) (answer *ast.Term, err error) {
 	if ctx.Err() != nil {
 		return nil, s.tooLate(ctx)
 	}
-	meter := &meter{left: s.limits.maxSteps}
-	defer context.AfterFunc(ctx, meter.Cancel)()
-
+	meter := &meter{ctx: ctx, left: s.limits.maxSteps}
 	err = topdown.NewQuery(q.body).
 		WithQueryCompiler(q.compiler).
 		WithCompiler(s.compiler).
 		WithStore(s.store).
 		WithTransaction(s.txn).
-		WithInput(ast.NewTerm(input)).
+		WithInput(input).
 		WithTime(now).
 		WithCancel(meter).
 		WithInterQueryBuiltinCache(s.limits.sends).

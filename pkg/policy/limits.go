@@ -1,9 +1,9 @@
 package policy
 
 import (
+	"context"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 
 	"github.com/open-policy-agent/opa/v1/topdown/cache"
 )
@@ -37,19 +37,29 @@ func (l *limits) done(s *sheet) {
 	l.sheets.Put(s)
 }
 
-// A meter ends an evaluation that was cancelled or takes too many steps. OPA asks it before every
-// expression, and within builtins that take long; each question counts as a step. One goroutine
-// asks, any may cancel.
+// A meter ends an evaluation whose context has ended or that takes too many steps. OPA asks it before
+// every expression, and within builtins that take long; each question counts as a step.
 type meter struct {
-	cancelled atomic.Bool
-	left      int64
+	ctx  context.Context //nolint:containedctx // it lives as long as the call that has it
+	left int64
+	late bool
 }
 
-func (m *meter) Cancel() { m.cancelled.Store(true) }
+// askEvery is how many steps pass between two looks at the context. Under gRPC one takes about as long
+// as a tenth of a step. It is cheaper than to be told by the context, which takes 0.7 µs and three
+// allocations however short the evaluation is.
+const askEvery = 8
 
+// Cancel implements [topdown.Cancel]. Nobody calls it.
+func (m *meter) Cancel() { m.late = true }
+
+// Cancelled implements [topdown.Cancel].
 func (m *meter) Cancelled() bool {
 	m.left--
-	return m.left < 0 || m.cancelled.Load()
+	if m.left%askEvery == 0 && m.ctx.Err() != nil {
+		m.late = true
+	}
+	return m.left < 0 || m.late
 }
 
 // spent tells whether the steps ended the evaluation.

@@ -98,9 +98,6 @@ func compileError(errs ast.Errors) error {
 
 // decide takes one check to the decision, by way of the memo where it has one.
 func (s *snapshot) decide(ctx context.Context, now func() time.Time, req *authz.Request, id authz.Identity) (authz.Decision, error) {
-	if ctx.Err() != nil {
-		return authz.Decision{}, s.tooLate(ctx)
-	}
 	in := s.limits.sheet()
 	defer s.limits.done(in)
 	if err := (writer{in, s.limits.asides}).input(&s.reads.input, req, id); err != nil {
@@ -112,7 +109,7 @@ func (s *snapshot) decide(ctx context.Context, now func() time.Time, req *authz.
 		return s.ask(ctx, now(), in)
 	}
 	had := s.memo.get(&key)
-	if had != nil && !sampled() {
+	if had != nil && ctx.Err() == nil && !sampled() {
 		return *had, nil
 	}
 	decision, err := s.ask(ctx, now(), in)
@@ -131,7 +128,7 @@ func (s *snapshot) ask(ctx context.Context, now time.Time, in *sheet) (authz.Dec
 	if err != nil {
 		return authz.Decision{}, refuse(authz.Internal, "read input: a value of no JSON type")
 	}
-	answer, err := s.evaluate(ctx, s.query, now, input.Value)
+	answer, err := s.evaluate(ctx, s.query, now, input)
 	if err != nil {
 		return authz.Decision{}, err
 	}

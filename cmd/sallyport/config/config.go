@@ -265,10 +265,21 @@ type Policy struct {
 	// before it is denied. Long texts that it builds count too.
 	MaxSteps Count `yaml:"maxSteps"`
 
+	// Memo holds decisions that were made, for checks that are the same in all that the policy looks at.
+	Memo Memo `yaml:"memo"`
+
 	// OPA is OPA's own configuration, word for word: services, bundles, keys, discovery, status,
 	// labels, caching, persistence_directory. ${NAME} in a text is the environment variable NAME. Bundles
 	// and files together are one policy: a package comes from one of them.
 	OPA map[string]any `yaml:"opa" source:"OPA, configuration"`
+}
+
+// Memo holds decisions that were made, so that a check which is the same in all that the policy looks
+// at costs no evaluation. New policy or data begins with an empty memo; a policy whose answer may differ
+// from time to time (http.send, time.now_ns), or that reads all of input, has none.
+type Memo struct {
+	// MaxBytes bounds the memory of the memo: 64KiB, 1MiB or a number of bytes. 0 turns it off.
+	MaxBytes Size `yaml:"maxBytes" empty:"ok"`
 }
 
 // An Entrypoint is a rule that is asked about the checks for which all its conditions hold: host,

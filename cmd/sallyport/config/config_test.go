@@ -101,6 +101,7 @@ policy:
     routes: [{path: /orders/**, public: true, note: ~}]
   outputHeaders: [X-Tenant]
   maxSteps: 5000
+  memo: {maxBytes: 0}
   entrypoints:
     - {host: "*.orders.example.com", path: orders/authz/allow, outputHeaders: [X-Order]}
     - {contextExtension: {policy: orders, tier: "1"}, path: orders/authz/allow}

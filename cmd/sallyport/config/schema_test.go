@@ -116,6 +116,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"negative leeway":         "jwt: {leeway: -1s}",
 		"a cache below nothing":   "jwt: {cache: {maxBytes: -1}}",
 		"a cache without limit":   "jwt: {cache: {maxBytes: unlimited}}",
+		"a memo below nothing":    "policy: {memo: {maxBytes: -1}}",
 		"a path in the data":      "jwt: {revocation: {data: /a}}",
 		"a list of no age":        "jwt: {revocation: {file: testdata/file, maxAge: 0s}}",
 		"a list that is not text": "jwt: {revocation: {file: []}}",
