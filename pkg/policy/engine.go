@@ -114,6 +114,7 @@ func (e *Engine) openOPA(ctx context.Context) error {
 		sheets:    &sync.Pool{New: func() any { return new(sheet) }},
 		asides:    asides{newStore[uintptr, *aside](asidesBytes, new(atomic.Uint64))},
 		counts:    &e.counts,
+		recording: e.config.Recording,
 	}
 	return nil
 }
@@ -160,8 +161,8 @@ func (e *Engine) Revision() string {
 	return ""
 }
 
-// Decide asks the policy. The Decision returned beside an error carries the revision and the
-// entrypoint alone.
+// Decide asks the policy. The Decision returned beside an error carries the revision, the entrypoint
+// and the basis alone.
 func (e *Engine) Decide(ctx context.Context, req *authz.Request, id authz.Identity) (authz.Decision, error) {
 	current := e.current.Load()
 	if current == nil {
@@ -173,7 +174,7 @@ func (e *Engine) Decide(ctx context.Context, req *authz.Request, id authz.Identi
 	}
 	decision, err := s.decide(ctx, e.config.Now, req, id)
 	if err != nil {
-		return authz.Decision{Revision: current.revision, Entrypoint: s.name}, err
+		return authz.Decision{Revision: current.revision, Entrypoint: s.name, Basis: decision.Basis}, err
 	}
 	decision.Revision, decision.Entrypoint = current.revision, s.name
 	return decision, nil

@@ -22,6 +22,7 @@ type limits struct {
 	counts    *counts
 	memoBytes int
 	logger    *slog.Logger
+	recording *Recording // nil: nobody records
 }
 
 // sheet is one to write on; done takes it back.

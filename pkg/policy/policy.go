@@ -118,6 +118,9 @@ type Config struct {
 	// discovery, Default is not used.
 	OPA map[string]any
 
+	// Recording gives decisions their [authz.Basis]; nil means that nobody records it.
+	Recording *Recording
+
 	// Logger receives what an operator should know; nil means nothing does.
 	Logger *slog.Logger
 

@@ -12,10 +12,12 @@
 // of a hash could try guesses against the log, and a replay has no use for it, since a policy
 // compares a credential with something that is not in the record.
 //
-// Nothing can be kept that this package masks; a configuration can only mask more. What it does not
-// know is a secret under an innocent name with an innocent shape: that is why values are recorded
-// only where a policy reads them or an operator lists them.
+// No configuration can keep what this package masks. What it does not know is a secret under an
+// innocent name with an innocent shape: that is why values are recorded only where a policy reads
+// them or an operator lists them.
 package mask
+
+import "strings"
 
 // Text stands for what was masked.
 const Text = "[masked]"
@@ -37,37 +39,36 @@ func Value(name, value string) string {
 	return Free(value)
 }
 
-// Path is the path of a request, with or without its query, as it may be recorded. A segment that
-// looks random is masked under a name in the segment before it: /reset-token/4f3c….
+// Path is the path of a request, with or without its query, as it may be recorded.
 func Path(path string) string {
-	clean := Free(path)
+	clean, query := path, ""
+	if at := strings.IndexByte(path, '?'); at >= 0 {
+		clean, query = path[:at], path[at:]
+	}
+	last := ""
 	for begin := 0; begin < len(clean); {
-		end := segmentEnd(clean, begin)
-		if segment := clean[begin:end]; random(segment) && begin > 1 && Judge(before(clean, begin)) != Harmless {
-			clean = clean[:begin] + Text + clean[end:]
-			end = begin + len(Text)
+		end := len(clean)
+		if at := strings.IndexByte(clean[begin:], '/'); at >= 0 {
+			end = begin + at
 		}
-		if end >= len(clean) || clean[end] == '?' {
-			break
+		segment := clean[begin:end]
+		if kept := Segment(last, segment); kept != segment {
+			clean = clean[:begin] + kept + clean[end:]
+			end = begin + len(kept)
 		}
-		begin = end + 1
+		last, begin = segment, end+1
 	}
-	return clean
+	if query == "" {
+		return clean
+	}
+	return clean + Free(query)
 }
 
-func segmentEnd(path string, begin int) int {
-	for i := begin; i < len(path); i++ {
-		if path[i] == '/' || path[i] == '?' {
-			return i
-		}
+// Segment is a segment of a path as it may be recorded. One that looks random is masked where the
+// segment before it is such a name: /reset-token/4f3c….
+func Segment(before, segment string) string {
+	if random(segment) && Judge(before) != Harmless {
+		return Text
 	}
-	return len(path)
-}
-
-// before is the segment before the one that begins at a place.
-func before(path string, begin int) string {
-	end := begin - 1
-	for begin = end; begin > 0 && path[begin-1] != '/'; begin-- {
-	}
-	return path[begin:end]
+	return Free(segment)
 }
