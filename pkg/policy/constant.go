@@ -121,15 +121,15 @@ func varies(rule *ast.Rule) (found bool) {
 	return found
 }
 
-// isNondeterministic adds to OPA's own list what asks the machine's clock or its trusted roots, and
-// what may fetch a schema.
+// isNondeterministic adds to OPA's own list what asks the machine's clock or its trusted roots, what
+// may fetch a schema, and what signs.
 func isNondeterministic(builtin string) bool {
 	b, ok := ast.BuiltinMap[builtin]
 	if !ok {
 		return false
 	}
 	switch b.Name {
-	case ast.JWTDecodeVerify.Name, ast.JSONMatchSchema.Name, ast.JSONSchemaVerify.Name:
+	case ast.JWTDecodeVerify.Name, ast.JSONMatchSchema.Name, ast.JSONSchemaVerify.Name, ast.ProvidersAWSSignReqObj.Name:
 		return true
 	}
 	return b.Nondeterministic || strings.HasPrefix(b.Name, "crypto.x509.parse_and_verify")

@@ -36,6 +36,16 @@ var awkward = []struct{ name, rules string }{
 	{"an alias of input", "allow := show(x) if {\n\ti := input\n\tx := i.attributes.request.http.method\n}" + deny},
 	{"an alias of a part", "allow := show(x) if {\n\ti := input.attributes.source\n\tx := [i.address.socketAddress.portValue, i.principal]\n}" + deny},
 	{"an alias that is a rule", "r := input.attributes.request\n\nallow := show([r.http.method, r.http.size])" + deny},
+	{"an alias of a request", "allow := show([h.method, h.headers[\"x-a\"], h.size]) if h := input.attributes.request.http" + deny},
+	{"an alias as a key", "values[s.principal][t] := 1 if {\n\ts := input.attributes.source\n\tt := input.attributes.contextExtensions\n}\n\nallow := show(values)"},
+	{"an alias in a comprehension", "allow := show([x | h := input.attributes.request.http; some x in [h.method, h]])"},
+	{"an alias with a computed key", "allow := show(h.headers[k]) if {\n\th := input.attributes.request.http\n\tk := input.parsed_path[0]\n}" + deny},
+	{"an alias under with", "allow := x if {\n\th := input.attributes.request.http\n\tx := show([h.method, seen]) with input.attributes.request.http.method as h.host\n}\n\nseen := m if {\n\th := input.attributes.request.http\n\tm := h.method\n}" + deny},
+	{"an alias under not", "allow := show(\"ok\") if {\n\tt := input.tokens.users\n\tnot t.claims.admin\n}" + deny},
+	{"an alias that is compared", "allow := show(\"same\") if {\n\ta := input.tokens.users.claims\n\tb := input.tokens.users.claims\n\ta == b\n\ta.sub\n}" + deny},
+	{"an alias that is passed on", "f(x) := x.claims.sub\n\nallow := show([f(t), t.issuer]) if t := input.tokens.users" + deny},
+	{"an alias of what is false", "allow := show([a.x, \"x\"]) if a := input.tokens.users.claims.admin" + deny + "\nallow := show(0) if {\n\ta := input.tokens.users.claims.admin\n\tnot a.x\n}"},
+	{"an alias and else", "allow := show(1) if {\n\ts := input.attributes.source\n\ts.principal\n} else := show(s.address.pipe) if s := input.attributes.source" + deny},
 	{"an alias of an alias", "allow := show(y) if {\n\tx := input.tokens\n\ty := x.users\n}" + deny},
 	{"unification", "allow := show(x) if {\n\tx = input.tokens.users.claims.n\n}" + deny},
 	{"unification of an array", "allow := show([x, y]) if [x, y] = input.parsed_path" + deny},
@@ -89,7 +99,7 @@ var awkward = []struct{ name, rules string }{
 const (
 	deny  = "\n\ndefault allow := false\n"
 	shown = "\n\nshow(x) := {\"allowed\": true, \"reason\": json.marshal(x)}\n"
-	other = "package other\n\nseen := [input.attributes.request.http.host, object.get(input, \"path_ambiguous\", \"-\")]\n"
+	other = "package other\n\nseen := [input.attributes.request.http.host, input.path_ambiguous]\n"
 )
 
 func awkwardEngine(t testing.TB, rules string) *Engine {

@@ -74,6 +74,7 @@ func (s *snapshot) findReads() reads {
 	for len(f.queue) > 0 {
 		rule := f.queue[0]
 		f.queue = f.queue[1:]
+		f.aliases = aliasesOf(rule)
 		f.walk(rule)
 	}
 	return f.found
@@ -83,6 +84,7 @@ type readFinder struct {
 	compiler *ast.Compiler
 	seen     map[*ast.Rule]bool
 	queue    []*ast.Rule
+	aliases  aliases // of the rule that is walked
 	found    reads
 }
 
@@ -104,13 +106,13 @@ func (f *readFinder) walk(x any) {
 func (f *readFinder) visit(x any) bool {
 	switch x := x.(type) {
 	case *ast.Head:
-		for _, term := range x.Reference[min(1, len(x.Reference)):] { // which the visitor leaves out
+		for _, term := range keys(x) {
 			f.walk(term)
 		}
 	case *ast.Expr:
-		return f.condition(x)
+		return f.condition(x) || f.alias(x)
 	case ast.Ref:
-		f.ref(x, true)
+		f.ref(f.aliases.resolve(x), true)
 		return true
 	case ast.Var: // not the head of a reference
 		if ast.RootDocumentNames.Contains(ast.NewTerm(x)) {
@@ -128,7 +130,18 @@ func (f *readFinder) condition(e *ast.Expr) bool {
 		return false
 	}
 	ref, ok := term.Value.(ast.Ref)
-	if !ok || !ref.HasPrefix(ast.InputRootRef) || len(stringPrefix(ref)) != len(ref) {
+	if !ok || !isPath(ref) {
+		return false
+	}
+	f.ref(ref, false)
+	return true
+}
+
+// alias reads an expression that names a part of input for what follows. It asks whether there is
+// such a part; what is read of it is where the name stands.
+func (f *readFinder) alias(e *ast.Expr) bool {
+	name, ref, ok := naming(e)
+	if !ok || f.aliases[name] == nil {
 		return false
 	}
 	f.ref(ref, false)
