@@ -5,78 +5,191 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/sallyport/sallyport/pkg/authz"
 	"github.com/sallyport/sallyport/pkg/decisionlog"
+	decisionv1 "github.com/sallyport/sallyport/proto/sallyport/decision/v1"
 )
 
 func record() *authz.Record {
 	return &authz.Record{
 		ID:       "d7f5",
-		Time:     time.Date(2026, 11, 23, 10, 0, 0, 0, time.FixedZone("", 3600)),
+		Time:     time.Date(2026, 11, 23, 10, 0, 0, 123456789, time.FixedZone("", 3600)),
 		Duration: 1500 * time.Microsecond,
 		Request: &authz.Request{
-			Source: authz.Peer{Address: "10.1.2.3", Principal: "spiffe://example.org/web", Certificate: "secret-pem"},
+			Source:      authz.Peer{Address: "10.1.2.3", Port: 41234, Principal: "spiffe://example.org/web", Certificate: "secret-pem"},
+			Destination: authz.Peer{Address: "10.1.2.4"},
 			HTTP: &authz.HTTP{
-				Method: "GET", Host: "example.org", Path: authz.Path{Raw: "/orders?access_token=secret-query"},
-				Headers: authz.Headers{"authorization": {"Bearer secret-token"}, "cookie": {"secret-cookie"}},
-				Body:    "secret-body", RawBody: []byte("secret-raw"),
+				Method: "GET", Host: "example.org",
+				Path: authz.Path{Raw: "/orders?access_token=secret-query", Query: map[string][]string{"access_token": {"secret-query"}, "page": {"7", "8"}}},
+				Headers: authz.Headers{
+					"authorization": {"Bearer secret-token"}, "cookie": {"sid=secret-cookie; lang=de"},
+					"x-tenant": {"acme"}, "x-key": {"secret8f3c2a1b9d8e7f60"},
+				},
+				Body: "secret-body", RawBody: []byte("secret-raw"),
 			},
 		},
 		Identity: authz.Identity{Tokens: map[string]authz.Token{
-			"users":    {Status: authz.TokenValid, Issuer: "https://login.example.org", Claims: map[string]any{"sub": "ann", "email": "secret-claim"}},
+			"users": {
+				Status: authz.TokenValid, Issuer: "https://login.example.org", Header: map[string]any{"alg": "ES256", "kid": "k"},
+				Claims: map[string]any{
+					"iss": "https://login.example.org", "sub": "ann", "email": "secret-claim", "exp": json.Number("1800000000"),
+					"aud": []any{"orders", "billing"}, "api_key": "secret-claim", "address": map[string]any{"city": "Bern", "pin": json.Number("1234")},
+				},
+			},
 			"workload": {Status: authz.TokenMissing},
 		}},
 		Decision: authz.Decision{
 			Reason: authz.PolicyDenied, Detail: "lacks role admin", Status: 403, Revision: "r1", Body: "secret-answer",
-			Denial: []authz.Header{{Name: "set-cookie", Value: "secret-answer"}},
+			Entrypoint: "data.envoy.authz.allow", Metadata: map[string]any{"rule": "orders"},
+			Denial: []authz.Header{{Name: "set-cookie", Value: "secret-answer"}, {Name: "www-authenticate", Value: `Bearer realm="orders"`}},
+			Basis: &authz.Basis{
+				Input: []byte(`{"parsed_path":["orders"]}`), Masked: []string{"input/x"}, Incomplete: "masked values",
+				Time: time.Date(2026, 11, 23, 9, 0, 0, 1, time.UTC), Results: []byte(`{"rand.intn":{"[\"x\",5]":3}}`),
+			},
 		},
 	}
 }
 
-func TestEntry(t *testing.T) {
+func traced() context.Context {
+	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
+	return trace.ContextWithSpanContext(context.Background(), span)
+}
+
+// logged is what a log writes of records.
+func logged(t *testing.T, keep decisionlog.Keep, records ...*authz.Record) string {
+	t.Helper()
 	var out bytes.Buffer
-	log := decisionlog.New(slog.New(slog.DiscardHandler), &out)
-	log.Record(context.Background(), record())
-	if err := log.Close(); err != nil {
+	log := decisionlog.New(decisionlog.Config{Sinks: []decisionlog.Sink{{Name: "test", Writer: &out}}, Keep: keep})
+	for _, r := range records {
+		if err := log.Record(traced(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := log.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	return out.String()
+}
+
+func TestLine(t *testing.T) {
+	keep := decisionlog.Keep{
+		Headers: []string{"x-tenant", "x-key", "x-absent", "authorization"}, Cookies: []string{"lang", "sid"},
+		Query: []string{"page", "access_token"}, Claims: []string{"exp", "aud", "api_key", "address"},
+	}
+	text := logged(t, keep, record())
 	var got map[string]any
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
-		t.Fatalf("%v in %q", err, out.String())
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatalf("%v in %q", err, text)
 	}
 	want := map[string]any{
-		"decision_id": "d7f5", "timestamp": "2026-11-23T09:00:00Z", "duration_us": 1500.0,
+		"decision_id": "d7f5", "timestamp": "2026-11-23T09:00:00.123456789Z", "duration_us": 1500.0,
 		"allowed": false, "reason": "policy_denied", "detail": "lacks role admin", "status": 403.0, "revision": "r1",
+		"entrypoint": "data.envoy.authz.allow", "rule": "orders",
+		"trace_id": "01000000000000000000000000000000", "span_id": "0200000000000000",
 		"method": "GET", "host": "example.org", "path": "/orders",
-		"source": map[string]any{"address": "10.1.2.3", "principal": "spiffe://example.org/web"},
+		"headers":     map[string]any{"x-tenant": "acme", "x-key": "[masked]", "authorization": "[masked]"},
+		"cookies":     map[string]any{"lang": "de", "sid": "[masked]"},
+		"query":       map[string]any{"page": "7,8", "access_token": "[masked]"},
+		"source":      map[string]any{"address": "10.1.2.3", "principal": "spiffe://example.org/web", "port": 41234.0},
+		"destination": map[string]any{"address": "10.1.2.4"},
 		"tokens": map[string]any{
-			"users":    map[string]any{"status": "valid", "issuer": "https://login.example.org", "sub": "ann"},
+			"users": map[string]any{
+				"status": "valid", "issuer": "https://login.example.org", "sub": "ann", "algorithm": "ES256",
+				"claims": map[string]any{
+					"exp": 1.8e9, "aud": []any{"orders", "billing"}, "api_key": "[masked]",
+					"address": map[string]any{"city": "Bern", "pin": "[masked]"},
+				},
+			},
 			"workload": map[string]any{"status": "missing"},
 		},
+		"answer": map[string]any{"response_headers": []any{
+			map[string]any{"name": "set-cookie", "value": "[masked]"},
+			map[string]any{"name": "www-authenticate", "value": `Bearer realm="orders"`},
+		}},
+		"input": map[string]any{"parsed_path": []any{"orders"}}, "evaluated_at": "2026-11-23T09:00:00.000000001Z",
+		"nd_builtin_cache": map[string]any{"rand.intn": map[string]any{`["x",5]`: 3.0}},
+		"complete":         false, "incomplete": "masked values", "masked": []any{"input/x"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("entry (-want +got):\n%s", diff)
+		t.Errorf("line (-want +got):\n%s", diff)
 	}
-	if strings.Contains(out.String(), "secret") {
-		t.Errorf("a credential reached the log: %s", out.String())
+	if strings.Contains(text, "secret") {
+		t.Errorf("a credential reached the log: %s", text)
 	}
 }
 
-// A check of the network filter is recorded like any other.
-func TestNetworkEntry(t *testing.T) {
-	r := record()
-	r.Request.HTTP = nil
-	entry := decisionlog.NewEntry(r)
-	if entry.Method != "" || entry.Source.Principal != "spiffe://example.org/web" {
-		t.Errorf("entry %+v", entry)
+// A check of the network filter, and one of nothing at all, are recorded like any other.
+func TestSmallLines(t *testing.T) {
+	network := record()
+	network.Request.HTTP = nil
+	allowed := record()
+	allowed.Decision = authz.Decision{
+		Allowed: true, Reason: authz.Allowed, Cached: true,
+		Upstream: authz.Mutation{
+			SetHeaders: []authz.Header{{Name: "x-user", Value: "ann"}}, RemoveHeaders: []string{"x-role"},
+			SetQuery: []authz.Parameter{{Name: "a", Value: "b"}, {Name: "token", Value: "secret"}}, RemoveQuery: []string{"c"},
+		},
+	}
+	nothing := &authz.Record{Request: &authz.Request{}}
+	odd := record()
+	odd.Identity.Tokens = map[string]authz.Token{"users": {Status: authz.TokenValid, Claims: map[string]any{
+		"list": []any{[]any{map[string]any{}, nil, true}, []any{}}, "number": 1.5, "null": nil, "quote\"d": "a\nb",
+	}}}
+	text := logged(t, decisionlog.Keep{Claims: []string{"*"}}, network, allowed, nothing, odd)
+	for i, want := range []string{
+		`"reason":"policy_denied","detail":"lacks role admin","status":403,"revision":"r1","entrypoint":"data.envoy.authz.allow","rule":"orders"`,
+		`"answer":{"set_headers":[{"name":"x-user","value":"ann"}],"remove_headers":["x-role"],"set_query":[{"name":"a","value":"b"},{"name":"token","value":"[masked]"}],"remove_query":["c"]}}`,
+		`{"timestamp":"0001-01-01T00:00:00Z","duration_us":0,"allowed":false,"trace_id":`,
+		`"claims":{"list":[[{},null,true],[]],"null":null,"number":null,"quote\"d":"a\nb"}`,
+	} {
+		line := strings.Split(text, "\n")[i]
+		if !strings.Contains(line, want) {
+			t.Errorf("line %d lacks %s:\n%s", i, want, line)
+		}
+		read(t, line)
+	}
+}
+
+// read reads a line as the message that it is.
+func read(t *testing.T, line string) *decisionv1.Decision {
+	t.Helper()
+	var message decisionv1.Decision
+	if err := protojson.Unmarshal([]byte(line), &message); err != nil {
+		t.Fatalf("%v in %s", err, line)
+	}
+	return &message
+}
+
+// TestLineIsTheMessage reads lines as protobuf's JSON, writes them with protobuf's own names, and
+// finds nothing lost: neither a member without a field nor a value.
+func TestLineIsTheMessage(t *testing.T) {
+	line := strings.TrimSpace(logged(t, decisionlog.Keep{Headers: []string{"x-tenant"}, Query: []string{"page"}, Cookies: []string{"lang"}, Claims: []string{"*"}}, record()))
+	again, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(read(t, line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, got map[string]any
+	if err := errors.Join(json.Unmarshal([]byte(line), &want), json.Unmarshal(again, &got)); err != nil {
+		t.Fatal(err)
+	}
+	want["duration_us"] = "1500"  // 64-bit integers are texts in protobuf's JSON, and read as numbers too
+	if want["allowed"] == false { // which the message leaves out
+		delete(want, "allowed")
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the message (-line +message):\n%s", diff)
 	}
 }
 
@@ -86,66 +199,209 @@ type stuck struct {
 	lines   int
 }
 
+func newStuck() *stuck { return &stuck{release: make(chan struct{})} }
+
 func (s *stuck) Write(p []byte) (int, error) {
 	<-s.release
-	s.lines++
+	s.lines += bytes.Count(p, []byte{'\n'})
 	return len(p), nil
 }
 
-// A full queue drops and counts; it never makes a check wait.
-func TestFullQueue(t *testing.T) {
-	const more = 100
-	sink := &stuck{release: make(chan struct{})}
-	log := decisionlog.New(slog.New(slog.DiscardHandler), sink)
-	const sent = 8192 + 1 + more // the queue, the entry that is being written, and some
-	for range sent {
-		log.Record(context.Background(), record())
+func sinks(writers ...io.Writer) (all []decisionlog.Sink) {
+	for _, w := range writers {
+		all = append(all, decisionlog.Sink{Name: "test", Writer: w})
 	}
-	dropped := int(log.Dropped())
-	if dropped < more || dropped > more+1 { // the writer may not have taken its first entry yet
-		t.Errorf("%d entries were dropped, want %d", dropped, more)
-	}
-	close(sink.release)
-	if err := log.Close(); err == nil || !strings.Contains(err.Error(), "were dropped") {
-		t.Errorf("close says %v", err)
-	}
-	if sink.lines+dropped != sent {
-		t.Errorf("%d written and %d dropped of %d", sink.lines, dropped, sent)
-	}
+	return all
 }
 
-type failing struct{}
+// A full queue drops and counts; it never makes a check wait, nor another sink.
+func TestDropWhenFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const room, sent = 100, 130
+		sink := newStuck()
+		var other bytes.Buffer
+		log := decisionlog.New(decisionlog.Config{Sinks: sinks(sink, &other), MaxLines: room})
+		for range sent {
+			if err := log.Record(t.Context(), record()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond) // the other sink is written meanwhile
+		}
+		synctest.Wait()
+		if dropped := log.Dropped(); dropped != sent-room {
+			t.Errorf("%d records were dropped, want %d", dropped, sent-room)
+		}
+		close(sink.release)
+		if err := log.Close(t.Context()); err == nil || !strings.Contains(err.Error(), "30 records did not reach test") {
+			t.Errorf("close says %v", err)
+		}
+		if other := strings.Count(other.String(), "\n"); sink.lines != room || other != sent {
+			t.Errorf("%d and %d lines written, want %d and %d", sink.lines, other, room, sent)
+		}
+	})
+}
 
-func (failing) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+// The queue is bounded in bytes too, and a line that alone is too long is dropped.
+func TestBytesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := newStuck()
+		log := decisionlog.New(decisionlog.Config{Sinks: sinks(sink), MaxBytes: 5000, WhenFull: decisionlog.Block, BlockTimeout: time.Nanosecond})
+		long := record()
+		long.Decision.Detail = strings.Repeat("x", 6000)
+		for _, r := range []*authz.Record{long, record(), record(), record(), record(), record(), record()} {
+			_ = log.Record(t.Context(), r)
+		}
+		if dropped := log.Dropped(); dropped < 2 || dropped > 4 {
+			t.Errorf("%d were dropped of 7, and 5000 bytes kept", dropped)
+		}
+		close(sink.release)
+		_ = log.Close(t.Context())
+	})
+}
 
-// A sink that fails is reported once, and does not keep the others from their entries.
-func TestFailingSink(t *testing.T) {
-	var messages, out bytes.Buffer
-	log := decisionlog.New(slog.New(slog.NewTextHandler(&messages, nil)), failing{}, &out)
-	for range 3 {
-		log.Record(context.Background(), record())
+// Block makes a check wait until there is room, or for so long.
+func TestBlockWhenFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := newStuck()
+		log := decisionlog.New(decisionlog.Config{Sinks: sinks(sink), MaxLines: 1, WhenFull: decisionlog.Block, BlockTimeout: time.Second})
+		begin := time.Now()
+		for range 2 {
+			_ = log.Record(t.Context(), record())
+		}
+		if waited := time.Since(begin); waited != time.Second || log.Dropped() != 1 {
+			t.Errorf("waited %v, dropped %d", waited, log.Dropped())
+		}
+		gone, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _ = log.Record(gone, record()); log.Dropped() != 2 {
+			t.Errorf("a caller who has gone is waited for; dropped %d", log.Dropped())
+		}
+		time.AfterFunc(100*time.Millisecond, func() { close(sink.release) })
+		begin = time.Now()
+		_ = log.Record(t.Context(), record())
+		if waited := time.Since(begin); waited != 100*time.Millisecond || log.Dropped() != 2 {
+			t.Errorf("waited %v for room, dropped %d", waited, log.Dropped())
+		}
+		_ = log.Close(t.Context())
+		if sink.lines != 2 {
+			t.Errorf("%d lines, want 2", sink.lines)
+		}
+	})
+}
+
+// Deny refuses what it cannot record, and then no sink has it.
+func TestDenyWhenFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := newStuck()
+		var other bytes.Buffer
+		log := decisionlog.New(decisionlog.Config{Sinks: sinks(&other, sink), MaxLines: 1, WhenFull: decisionlog.Deny})
+		if err := log.Record(t.Context(), record()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second) // the first sink has written its line
+		err := log.Record(t.Context(), record())
+		if authz.ReasonOf(err) != authz.Unrecorded {
+			t.Errorf("got %v, want a denial", err)
+		}
+		close(sink.release)
+		synctest.Wait()
+		if err := log.Record(t.Context(), record()); err != nil {
+			t.Errorf("there is room again: %v", err)
+		}
+		_ = log.Close(t.Context())
+		if n := strings.Count(other.String(), "\n"); n != 2 || sink.lines != 2 {
+			t.Errorf("%d and %d lines, want 2", n, sink.lines)
+		}
+		if err := log.Record(t.Context(), record()); authz.ReasonOf(err) != authz.Unrecorded {
+			t.Errorf("after Close: %v", err)
+		}
+	})
+}
+
+// A full disk takes a part, then nothing, and then is emptied.
+type disk struct {
+	bytes.Buffer
+	room int
+}
+
+func (d *disk) Write(p []byte) (int, error) {
+	n := min(len(p), d.room)
+	d.room -= n
+	d.Buffer.Write(p[:n])
+	if n < len(p) {
+		return n, errors.New("no space left on device")
 	}
-	if err := log.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(messages.String(), "disk full"); n != 1 {
-		t.Errorf("%d messages, want 1: %s", n, messages.String())
-	}
-	if n := strings.Count(out.String(), "\n"); n != 3 {
-		t.Errorf("%d entries in the other sink, want 3", n)
+	return n, nil
+}
+
+// A sink that fails is reported once, gets every line whole when it works again, and keeps no other
+// from its lines.
+func TestFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var messages, other bytes.Buffer
+		full := &disk{room: 100}
+		log := decisionlog.New(decisionlog.Config{Sinks: sinks(full, &other), Logger: slog.New(slog.NewTextHandler(&messages, nil))})
+		for range 3 {
+			_ = log.Record(t.Context(), record())
+			time.Sleep(time.Minute)
+		}
+		full.room = 1 << 20
+		time.Sleep(time.Minute)
+		if err := log.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(messages.String(), "no space left"); n != 1 || !strings.Contains(messages.String(), "written again") {
+			t.Errorf("%d messages, want 1: %s", n, messages.String())
+		}
+		if full.String() != other.String() || strings.Count(other.String(), "\n") != 3 {
+			t.Errorf("the disk has\n%s\nthe other sink\n%s", full.String(), other.String())
+		}
+	})
+}
+
+// A sink that fails to the end, or is stuck, does not keep the server from its end.
+func TestCloseGivesUp(t *testing.T) {
+	for name, sink := range map[string]io.Writer{"failing": &disk{}, "stuck": newStuck()} {
+		t.Run(name, func(t *testing.T) {
+			log := decisionlog.New(decisionlog.Config{Sinks: sinks(sink)})
+			_ = log.Record(t.Context(), record())
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			if err := log.Close(ctx); err == nil || !strings.Contains(err.Error(), "1 records did not reach test") {
+				t.Errorf("close says %v", err)
+			}
+			if s, ok := sink.(*stuck); ok {
+				close(s.release)
+			}
+		})
 	}
 }
 
 func TestRecordAfterClose(t *testing.T) {
-	log := decisionlog.New(slog.New(slog.DiscardHandler))
+	log := decisionlog.New(decisionlog.Config{Sinks: sinks(io.Discard)})
 	var wait sync.WaitGroup
 	for range 8 {
-		wait.Go(func() { log.Record(context.Background(), record()) })
+		wait.Go(func() { _ = log.Record(context.Background(), record()) })
 	}
-	log.Close()
+	_ = log.Close(t.Context())
 	wait.Wait()
-	log.Record(context.Background(), record())
+	_ = log.Record(context.Background(), record())
 	if log.Dropped() == 0 {
-		t.Error("an entry that came after Close was not counted")
+		t.Error("a record that came after Close was not counted")
+	}
+}
+
+func BenchmarkRecord(b *testing.B) {
+	log := decisionlog.New(decisionlog.Config{
+		Sinks: sinks(io.Discard), Keep: decisionlog.Keep{Claims: []string{"aud", "exp", "iat", "nbf", "jti", "azp", "client_id", "scope", "scp", "roles", "groups"}},
+	})
+	defer log.Close(context.Background())
+	r := record()
+	r.Decision.Basis = &authz.Basis{Input: bytes.Repeat([]byte("x"), 400)}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := log.Record(context.Background(), r); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
