@@ -61,6 +61,7 @@ type Sink struct {
 // A Log writes records to its sinks. It is an [authz.Recorder].
 type Log struct {
 	config Config
+	keep   *keep
 	queues []*queue
 	lines  sync.Pool // of *[]byte
 }
@@ -79,7 +80,7 @@ func New(config Config) *Log {
 	if config.MaxLines == 0 {
 		config.MaxLines = 1 << 16
 	}
-	l := &Log{config: config, lines: sync.Pool{New: func() any { return new(make([]byte, 0, 2<<10)) }}}
+	l := &Log{config: config, keep: newKeep(config.Keep), lines: sync.Pool{New: func() any { return new(make([]byte, 0, 2<<10)) }}}
 	for _, sink := range config.Sinks {
 		l.queues = append(l.queues, newQueue(sink, config))
 	}
@@ -92,7 +93,7 @@ func (l *Log) Record(ctx context.Context, record *authz.Record) error {
 	if !ok {
 		buffer = new([]byte)
 	}
-	line := l.config.Keep.appendLine((*buffer)[:0], ctx, record)
+	line := l.keep.appendLine((*buffer)[:0], ctx, record)
 	err := l.put(ctx, line)
 	if cap(line) <= spare {
 		*buffer = line

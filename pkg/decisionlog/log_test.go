@@ -393,7 +393,7 @@ func TestRecordAfterClose(t *testing.T) {
 
 func BenchmarkRecord(b *testing.B) {
 	log := decisionlog.New(decisionlog.Config{
-		Sinks: sinks(io.Discard), Keep: decisionlog.Keep{Claims: []string{"aud", "exp", "iat", "nbf", "jti", "azp", "client_id", "scope", "scp", "roles", "groups"}},
+		Sinks: sinks(io.Discard), MaxBytes: 256 << 10, Keep: decisionlog.Keep{Claims: []string{"aud", "exp", "iat", "nbf", "jti", "azp", "client_id", "scope", "scp", "roles", "groups"}},
 	})
 	defer log.Close(context.Background())
 	r := record()

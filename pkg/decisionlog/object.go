@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/pkg/authz/mask"
@@ -14,25 +13,25 @@ import (
 // An object is JSON in the making. Members are parted by looking at the last byte.
 type object struct{ out []byte }
 
-// value writes a claim, masked by its name and its shape.
-func (w *object) value(name string, value any) {
+// value writes a claim, masked by what its name says and by its shape.
+func (w *object) value(j mask.Judgement, value any) {
 	switch v := value.(type) {
 	case string:
-		w.out = mask.AppendJSON(w.out, mask.Value(name, v))
+		w.out = mask.AppendJSON(w.out, j.Value(v))
 	case bool:
 		w.out = strconv.AppendBool(w.out, v)
 	case nil:
 		w.out = append(w.out, "null"...)
 	default:
-		if mask.Judge(name) == mask.Secret {
+		if j == mask.Secret {
 			w.out = mask.AppendJSON(w.out, mask.Text)
 			return
 		}
-		w.compound(name, value)
+		w.compound(j, value)
 	}
 }
 
-func (w *object) compound(name string, value any) {
+func (w *object) compound(j mask.Judgement, value any) {
 	switch v := value.(type) {
 	case json.Number:
 		w.out = append(w.out, v...)
@@ -40,14 +39,14 @@ func (w *object) compound(name string, value any) {
 		w.begin("", '[')
 		for _, element := range v {
 			w.next()
-			w.value(name, element)
+			w.value(j, element)
 		}
 		w.end(']')
 	case map[string]any:
 		w.begin("", '{')
 		for _, member := range slices.Sorted(maps.Keys(v)) {
-			w.name(member)
-			w.value(member, v[member])
+			w.foreign(member)
+			w.value(mask.Judge(member), v[member])
 		}
 		w.end('}')
 	default: // no type of JSON: a Verifier that breaks its contract
@@ -68,12 +67,23 @@ func (w *object) end(bracket byte) { w.out = append(w.out, bracket) }
 
 // next parts a member or an element from the one before, if there is one.
 func (w *object) next() {
-	if n := len(w.out); n > 0 && strings.IndexByte("{[:,\n", w.out[n-1]) < 0 {
-		w.out = append(w.out, ',')
+	if n := len(w.out); n > 0 {
+		switch w.out[n-1] {
+		case '{', '[', ':', ',', '\n':
+		default:
+			w.out = append(w.out, ',')
+		}
 	}
 }
 
+// name begins a member of the format, whose names need no escape.
 func (w *object) name(name string) {
+	w.next()
+	w.out = append(append(append(w.out, '"'), name...), '"', ':')
+}
+
+// foreign begins a member that others have named.
+func (w *object) foreign(name string) {
 	w.next()
 	w.out = append(mask.AppendJSON(w.out, name), ':')
 }

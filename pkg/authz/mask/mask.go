@@ -23,18 +23,15 @@ import "strings"
 const Text = "[masked]"
 
 // Value is a value as it may be recorded under its name.
-func Value(name, value string) string {
-	switch Judge(name) {
-	case Secret:
-		if value == "" {
-			return ""
-		}
+func Value(name, value string) string { return Judge(name).Value(value) }
+
+// Value is a value as it may be recorded under a name of which this is the judgement.
+func (j Judgement) Value(value string) string {
+	switch {
+	case value == "":
+		return ""
+	case j == Secret, j == Doubtful && random(value):
 		return Text
-	case Doubtful:
-		if random(value) {
-			return Text
-		}
-	case Harmless:
 	}
 	return Free(value)
 }

@@ -3,38 +3,57 @@ package mask
 import (
 	"encoding/base64"
 	"net/url"
-	"slices"
 	"strings"
 )
 
 // Free is a text without the credentials that its own shape shows. A text without any is returned
 // as it is.
 func Free(text string) string {
-	if !suspicious(text) {
+	look := glance(text)
+	if look == (signs{}) {
 		return text
 	}
-	if hasScheme(text) || strings.Contains(text, "PRIVATE KEY") || secretMember(text) {
+	if look.space && (hasScheme(text) || strings.Contains(text, "PRIVATE KEY")) || look.brace && secretMember(text) {
 		return Text
 	}
-	text = userinfo(text)
-	text = pairs(text)
-	text = schemes(text)
-	return tokens(text)
+	if look.at {
+		text = userinfo(text)
+	}
+	if look.equals {
+		text = pairs(text)
+	}
+	if look.space {
+		text = schemes(text)
+	}
+	if look.token {
+		text = tokens(text)
+	}
+	return text
 }
 
-// suspicious is a cheap look that lets most texts pass: what has neither of these has no credential.
-func suspicious(text string) bool {
+// signs are what a text must have to hold a credential. Most have none, or a space alone.
+type signs struct{ space, equals, at, brace, token bool }
+
+func glance(text string) (look signs) {
 	for i := range len(text) {
 		switch text[i] {
-		case '=', ' ', '@', '{', '%', '\t':
-			return true
+		case ' ', '\t':
+			look.space = true
+		case '=':
+			look.equals = true
+		case '@':
+			look.at = true
+		case '{':
+			look.brace = true
+		case '%':
+			look.token = true
 		case 'e':
 			if i+1 < len(text) && (text[i+1] == 'y' || text[i+1] == 'w') && (i == 0 || !isAlphanumeric(text[i-1])) {
-				return true
+				look.token = true
 			}
 		}
 	}
-	return false
+	return look
 }
 
 // The schemes of HTTP authentication that carry a credential (IANA's registry, and what is common).
@@ -73,19 +92,34 @@ func follows(scheme, word string) bool {
 }
 
 func isOneFold(word string, words []string) bool {
-	return slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, word) })
+	for _, w := range words {
+		if len(w) == len(word) && strings.EqualFold(w, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // schemes masks the word after a scheme's name, amid a text.
 func schemes(text string) string {
-	words := strings.Split(text, " ")
-	for i := 1; i < len(words); i++ {
-		scheme := strings.Trim(words[i-1], `"'(,;:=`)
-		if words[i] != "" && isOneFold(scheme, schemeNames) && follows(scheme, words[i]) {
-			words[i] = Text
+	for begin := 0; ; {
+		space := strings.IndexByte(text[begin:], ' ')
+		if space < 0 {
+			return text
+		}
+		scheme := strings.Trim(text[begin:begin+space], `"'(,;:=`)
+		begin += space + 1
+		if len(scheme) < 3 || !isOneFold(scheme, schemeNames) {
+			continue
+		}
+		end := begin
+		for end < len(text) && text[end] != ' ' {
+			end++
+		}
+		if end > begin && follows(scheme, text[begin:end]) {
+			text = text[:begin] + Text + text[end:]
 		}
 	}
-	return strings.Join(words, " ")
 }
 
 // userinfo masks the user and password of URLs (RFC 3986, section 3.2.1).
