@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -127,9 +129,10 @@ func edited(t *testing.T, text string, edits []edit) string {
 type sallyport struct {
 	issuer    *tokentest.Issuer
 	addr      net.Addr
-	decisions *output // standard output
-	messages  *output // standard error
-	stop      func()  // ends it as SIGTERM does, and waits
+	adminAddr net.Addr // nil where it is off
+	decisions *output  // standard output
+	messages  *output  // standard error
+	stop      func()   // ends it as SIGTERM does, and waits
 }
 
 // startSallyport runs a configuration of testdata, with the issuer's address and edits in it.
@@ -166,7 +169,7 @@ func (s *sallyport) run(t *testing.T, cfg *config.Config) {
 		cancel()
 		t.Fatal(err)
 	}
-	s.addr = l.server.GRPCAddr()
+	s.addr, s.adminAddr = l.server.GRPCAddr(), l.server.AdminAddr()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -176,6 +179,21 @@ func (s *sallyport) run(t *testing.T, cfg *config.Config) {
 	}()
 	s.stop = func() { cancel(); <-done }
 	t.Cleanup(s.stop)
+}
+
+// scrape reads the metrics as Prometheus does.
+func (s *sallyport) scrape(t *testing.T) string {
+	t.Helper()
+	response, err := http.Get("http://" + s.adminAddr.String() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("status %d, %v", response.StatusCode, err)
+	}
+	return string(text)
 }
 
 // token is a good one of alice for the audience orders, but for changes.

@@ -8,13 +8,15 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/encoding/prototext"
+
+	"github.com/sallyport/sallyport/pkg/telemetry/telemetrytest"
 )
 
 // Credentials reach no log, no span and no denial (rule 7), however the check ends. OTLP goes over
 // HTTP here, the default of OpenTelemetry.
 func TestEnvoySecrets(t *testing.T) {
 	c := startCollector(t, "")
-	m := startMesh(t, setup{config: "routes.yaml", collector: c.addr, edits: []edit{tracesAtOnce()}})
+	m := startMesh(t, setup{config: "routes.yaml", settings: []edit{{`admin: ""`, "admin: 127.0.0.1:0"}}, collector: c.Addr(), edits: []edit{tracesAtOnce()}})
 	plants := plant(t, m)
 	var answers []string
 	for _, e := range plants.exchanges() {
@@ -31,18 +33,29 @@ func TestEnvoySecrets(t *testing.T) {
 	last := "/public/the-last-one"
 	exchange{path: last, wantStatus: 200}.run(t, m, http1())
 	await(t, m.access, func(a accessEntry) bool { return a.Path == last })
+	metrics := m.scrape(t)
 	m.stop() // writes and exports what is left
 	checks := len(plants.exchanges()) + 1
-	ours := c.await(t, checks, func(s span) bool { return s.service == "sallyport" })
-	envoys := c.await(t, 2*checks, func(s span) bool { return s.service == "envoy" })
+	ours := spans(t, c, checks, func(s telemetrytest.Span) bool { return s.Service == "sallyport" })
+	envoys := spans(t, c, 2*checks, func(s telemetrytest.Span) bool { return s.Service == "envoy" })
+	kept := c.Kept()
+	if len(kept.Metrics) == 0 || len(kept.Logs) == 0 {
+		t.Errorf("%d metrics and %d messages came", len(kept.Metrics), len(kept.Logs))
+	}
 	for place, text := range map[string]string{
 		"the decision log": m.decisions.String(),
 		"standard error":   m.messages.String(),
 		"our spans":        printed(ours),
+		"our metrics":      fmt.Sprint(kept.Metrics),
+		"our messages":     fmt.Sprint(kept.Logs),
+		"/metrics":         metrics,
 		"Envoy's log":      m.access.String(),
 		"Envoy's spans":    printed(envoys),
 		"a denial":         strings.Join(answers, "\n"),
 	} {
+		if text == "" {
+			t.Errorf("%s has nothing", place)
+		}
 		for name, secret := range plants.secrets {
 			if strings.Contains(text, secret) {
 				t.Errorf("%s has the secret of %s", place, name)
@@ -54,7 +67,7 @@ func TestEnvoySecrets(t *testing.T) {
 	}
 }
 
-func printed(spans []span) string {
+func printed(spans []telemetrytest.Span) string {
 	var texts []string
 	for _, s := range spans {
 		texts = append(texts, prototext.Format(s.Span))
@@ -82,7 +95,10 @@ func plant(t *testing.T, m *mesh) plants {
 }
 
 func (p plants) exchanges() []exchange {
-	common := http.Header{"Cookie": {"sid=planted-cookie"}, "X-Api-Key": {"planted-header"}, "Content-Type": {"application/json"}}
+	common := http.Header{
+		"Cookie": {"sid=planted-cookie"}, "X-Api-Key": {"planted-header"}, "Content-Type": {"application/json"},
+		"Tracestate": {"vendor=planted-header"}, "Baggage": {"user=planted-header"},
+	}
 	with := func(name, value string) http.Header { return headers(common, http.Header{name: {value}}) }
 	const body, query = `{"amount": 1, "iban": "planted-body"}`, "?key=planted-query"
 	authorized := func(token string) http.Header { return with("Authorization", "Bearer "+token) }

@@ -72,15 +72,9 @@ func (l *line) build(ctx context.Context, cfg *config.Config, env environment) e
 	if err := t.Watch(sources(engine, verifier, log)); err != nil {
 		return err
 	}
-	service := &envoy.Server{
-		Checker: &authz.Checker{
-			Verifier: t.Verifier(verifier), Decider: t.Decider(engine), Recorder: recorders(log, env, t),
-			FlagAmbiguousPaths: cfg.Request.AmbiguousPaths == config.FlagAmbiguousPaths,
-			Challenge:          authz.Challenge{Realm: cfg.JWT.Realm, ResourceMetadata: cfg.JWT.ResourceMetadata},
-		},
-		MaxBodyBytes: int(cfg.Request.MaxBodyBytes),
-		Timeout:      cfg.Request.Timeout,
-	}
+	service := newService(cfg, authz.Checker{
+		Verifier: t.Verifier(verifier), Decider: t.Decider(engine), Recorder: recorders(log, env, t),
+	})
 	awaitKeys(ctx, verifier, l.logger)
 	l.server, err = server.New(ctx, server.Config{
 		GRPC:     server.Address(cfg.Listen.GRPC),
@@ -93,6 +87,12 @@ func (l *line) build(ctx context.Context, cfg *config.Config, env environment) e
 		Metrics:  t.Metrics(),
 	})
 	return err
+}
+
+func newService(cfg *config.Config, checker authz.Checker) *envoy.Server {
+	checker.FlagAmbiguousPaths = cfg.Request.AmbiguousPaths == config.FlagAmbiguousPaths
+	checker.Challenge = authz.Challenge{Realm: cfg.JWT.Realm, ResourceMetadata: cfg.JWT.ResourceMetadata}
+	return &envoy.Server{Checker: &checker, MaxBodyBytes: int(cfg.Request.MaxBodyBytes), Timeout: cfg.Request.Timeout}
 }
 
 // run serves until ctx ends, and closes the line.

@@ -36,7 +36,7 @@ type controlPlane struct {
 	bundles   bool // some are configured, or discovery may name some
 	started   bool
 	heard     atomic.Pointer[bundle.Plugin] // whose failures are counted
-	stop      sync.Once // New and Close may both end it
+	stop      sync.Once                     // New and Close may both end it
 }
 
 // newControlPlane reads OPA's configuration, and starts nothing but the manager's own loop.

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -94,6 +95,9 @@ func (b both) Gather() ([]*dto.MetricFamily, error) {
 		}
 	}
 	for _, family := range families {
+		if family.GetName() == goroutines {
+			family.Name = new("go_goroutines")
+		}
 		for _, metric := range family.GetMetric() {
 			if native := found[series(family, metric)]; native != nil {
 				native.Bucket = metric.GetHistogram().GetBucket()
@@ -104,10 +108,14 @@ func (b both) Gather() ([]*dto.MetricFamily, error) {
 	return families, err
 }
 
+// goroutines is the name that OpenTelemetry's becomes. For Prometheus, only histograms and summaries
+// end in _count, and its users know this one by another name.
+const goroutines = "go_goroutine_count"
+
 func series(family *dto.MetricFamily, metric *dto.Metric) string {
-	name := family.GetName()
+	texts := []string{family.GetName()}
 	for _, label := range metric.GetLabel() { // sorted
-		name += "\x00" + label.GetName() + "\x00" + label.GetValue()
+		texts = append(texts, label.GetName(), label.GetValue())
 	}
-	return name
+	return strings.Join(texts, "\x00")
 }

@@ -39,12 +39,12 @@ func (writer) Record(ctx context.Context, record *authz.Record) error {
 		return nil
 	}
 	d := &record.Decision
-	span.SetAttributes(
+	attributes := append(make([]attribute.KeyValue, 0, usualAttributes),
 		attribute.String(keyDecisionID, record.ID),
 		attribute.Bool(keyAllowed, d.Allowed),
 		attribute.String(keyReason, string(d.Reason)),
 	)
-	texts := []struct{ key, text string }{
+	for _, t := range []struct{ key, text string }{
 		{keyDetail, d.Detail},
 		{keyRevision, d.Revision},
 		{keyEntrypoint, d.Entrypoint},
@@ -52,24 +52,27 @@ func (writer) Record(ctx context.Context, record *authz.Record) error {
 		{keyRoute, named(d, "route")},
 		{keyPrincipal, record.Request.Source.Principal},
 		{keyClientAddress, record.Request.Source.Address},
-	}
-	for _, t := range texts {
+	} {
 		if t.text != "" {
-			span.SetAttributes(attribute.String(t.key, t.text))
+			attributes = append(attributes, attribute.String(t.key, t.text))
 		}
 	}
 	if http := record.Request.HTTP; http != nil {
-		span.SetAttributes(httpAttributes(http)...)
+		attributes = httpAttributes(attributes, http)
 	}
 	if !d.Allowed && d.Status != 0 {
-		span.SetAttributes(attribute.Int(keyStatus, d.Status))
+		attributes = append(attributes, attribute.Int(keyStatus, d.Status))
 	}
 	if failed(d.Reason) {
-		span.SetAttributes(attribute.String(keyErrorType, string(d.Reason)))
+		attributes = append(attributes, attribute.String(keyErrorType, string(d.Reason)))
 		span.SetStatus(codes.Error, d.Detail)
 	}
+	span.SetAttributes(attributes...)
 	return nil
 }
+
+// usualAttributes is room for those of a check.
+const usualAttributes = 16
 
 // named is a text that the policy gives with its answer, in dynamic_metadata: the rule that decided,
 // the route that the request is for.
@@ -81,17 +84,13 @@ func named(d *authz.Decision, name string) string {
 // methods are those that OpenTelemetry knows; any other is the client's own text.
 var methods = []string{"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
 
-func httpAttributes(http *authz.HTTP) []attribute.KeyValue {
+func httpAttributes(out []attribute.KeyValue, http *authz.HTTP) []attribute.KeyValue {
 	method := http.Method
 	if !slices.Contains(methods, method) {
 		method = "_OTHER"
 	}
 	path, _, _ := strings.Cut(http.Path.Raw, "?")
-	out := []attribute.KeyValue{
-		attribute.String(keyMethod, method),
-		attribute.String(keyScheme, http.Scheme),
-		attribute.String(keyPath, path),
-	}
+	out = append(out, attribute.String(keyMethod, method), attribute.String(keyScheme, http.Scheme), attribute.String(keyPath, path))
 	host, port, err := net.SplitHostPort(http.Host)
 	if err != nil {
 		return append(out, attribute.String(keyServerAddress, http.Host))

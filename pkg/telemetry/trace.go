@@ -36,10 +36,11 @@ func (t *Telemetry) Options() []grpc.ServerOption {
 	if t.tracer == nil && t.metrics == nil {
 		return nil
 	}
-	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(t.intercept)}
+	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(t.Intercept)}
 }
 
-func (t *Telemetry) intercept(ctx context.Context, in any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+// Intercept is the interceptor of [Telemetry.Options].
+func (t *Telemetry) Intercept(ctx context.Context, in any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 	check, ok := in.(Check)
 	if !ok { // a health check
 		return handle(ctx, in)

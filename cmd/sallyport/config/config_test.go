@@ -112,6 +112,8 @@ policy:
     bundles: {authz: {service: registry, polling: {min_delay_seconds: 10}}}
 decisionLog:
   stdout: false
+log: {format: json, level: warn}
+telemetry: {clientTrace: parent}
 `,
 			want: func(c *config.Config) {
 				c.Listen = config.Listen{GRPC: config.Address{Network: "unix", Address: "/run/sallyport/grpc.sock"}, Insecure: true}
@@ -154,6 +156,8 @@ decisionLog:
 					},
 				}
 				c.DecisionLog = config.DecisionLog{}
+				c.Log = config.Log{Format: config.JSONLog, Level: "warn"}
+				c.Telemetry = config.Telemetry{ClientTrace: "parent"}
 			},
 		},
 		{

@@ -77,6 +77,10 @@ func TestParseValues(t *testing.T) {
 			"2:8: listen.grpc: has no value; leave the name out too, to get the default",
 			"3:7: listen.tls: has no value; leave the name out too, to get the default",
 			"4:20: request.timeout: has no value; leave the name out too, to get the default"}},
+		{"logs and traces in other words", "log: {format: logfmt, level: trace}\ntelemetry: {clientTrace: follow}\n", []string{
+			`1:15: log.format: unknown value "logfmt"; must be one of text, json`,
+			`1:30: log.level: unknown value "trace"; must be one of debug, info, warn, error`,
+			`2:26: telemetry.clientTrace: unknown value "follow"; must be one of link, parent, ignore`}},
 		{"nothing in it", "listen: {grpc: ''}\ndecisionLog: {file: \"\"}\n", []string{
 			"1:16: listen.grpc: must not be empty",
 			"2:21: decisionLog.file: must not be empty"}},
