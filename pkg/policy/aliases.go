@@ -9,7 +9,7 @@ import "github.com/open-policy-agent/opa/v1/ast"
 type aliases map[ast.Var]ast.Ref
 
 // aliasesOf finds them. The compiler has given every variable of a rule a name of its own.
-func aliasesOf(rule *ast.Rule) aliases {
+func aliasesOf(v visit) aliases {
 	found, mentions := aliases{}, map[ast.Var]int{}
 	var visitor *ast.GenericVisitor
 	visitor = ast.NewGenericVisitor(func(x any) bool {
@@ -35,13 +35,32 @@ func aliasesOf(rule *ast.Rule) aliases {
 		}
 		return false
 	})
-	visitor.Walk(rule)
+	v.parts(visitor.Walk)
 	for name := range found {
 		if mentions[name] != 1 {
 			delete(found, name)
 		}
 	}
 	return found
+}
+
+// base is the part of the input that a rule stands for, as http does after the rule
+// "http := input.attributes.request.http"; nil where it is another rule, or not alone under its
+// name: which of several has a value, and whether they agree, depends on all that they stand for.
+func (f *readFinder) base(rule *ast.Rule) ast.Ref {
+	head := rule.Head
+	if rule.Default || rule.Else != nil || head.Value == nil || head.Key != nil || len(head.Args) > 0 ||
+		!rule.Ref().IsGround() || len(f.rules(rule.Ref())) != 1 {
+		return nil
+	}
+	if ref, ok := head.Value.Value.(ast.Ref); ok && isPath(ref) {
+		return ref
+	}
+	name, ok := head.Value.Value.(ast.Var)
+	if !ok {
+		return nil
+	}
+	return aliasesOf(visit{rule, true})[name]
 }
 
 // keys are the terms in the name of a rule, which visitors leave out.

@@ -40,7 +40,7 @@ func (a asides) of(source map[string]any) (*aside, error) {
 		return found, nil
 	}
 	made := &aside{source: source}
-	if err := made.bytes.json(&part{whole: true}, source); err != nil {
+	if err := made.bytes.json(nil, source); err != nil {
 		return nil, err
 	}
 	made.digest = sha256.Sum256(made.bytes.bytes)

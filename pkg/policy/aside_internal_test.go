@@ -12,7 +12,7 @@ import (
 // TestAsides knows a map by its address, and what says the same by its digest.
 func TestAsides(t *testing.T) {
 	kept := asides{newStore[uintptr, *aside](1<<20, new(atomic.Uint64))}
-	ann := parsed(`{"sub": "ann", "n": 1.0, "roles": ["a", null, true], "o": {"b": 1, "a": {}}}`)
+	ann := parsed(t, `{"sub": "ann", "n": 1.0, "roles": ["a", null, true], "o": {"b": 1, "a": {}}}`)
 	first := makeAside(t, kept, ann)
 	if again := makeAside(t, kept, ann); again != first {
 		t.Error("the same map was read twice")
@@ -21,7 +21,7 @@ func TestAsides(t *testing.T) {
 		t.Error("a copy is the same map, or has another digest")
 	}
 	for _, other := range []string{`{"sub": "bob"}`, `{}`, `{"n": 1.0}`, `{"n": "1.0"}`, `{"n": 1}`} {
-		if makeAside(t, kept, parsed(other)).digest == first.digest {
+		if makeAside(t, kept, parsed(t, other)).digest == first.digest {
 			t.Errorf("%s has the digest of another", other)
 		}
 	}

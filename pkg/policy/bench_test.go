@@ -21,7 +21,7 @@ allow if {
 }
 `
 
-var benchmarks = []struct { //nolint:gochecknoglobals // a table
+var benchmarks = []struct {
 	name, rules, path string // without rules, the shipped policy
 }{
 	{"true", "allow := true", "/orders/1"},

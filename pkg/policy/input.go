@@ -2,7 +2,6 @@ package policy
 
 import (
 	"encoding/base64"
-	"fmt"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -218,8 +217,8 @@ func (w writer) http(p *part, h *authz.HTTP) {
 	w.textMember(p, "fragment", h.Fragment)
 	w.textMember(p, "protocol", h.Protocol)
 	w.integerMember(p, "size", h.Size)
-	if p.at("body") != nil || p.at("rawBody") != nil {
-		w.unique = w.unique || h.Body != "" || len(h.RawBody) > 0
+	if hasBody := h.Body != "" || len(h.RawBody) > 0; hasBody && (p.at("body") != nil || p.at("rawBody") != nil) {
+		w.alone()
 	}
 	w.textMember(p, "body", h.Body)
 	if len(h.RawBody) > 0 && w.member(p, "rawBody") != nil {
@@ -281,52 +280,6 @@ func (w writer) metadata(p *part, name string, byFilter map[string]any) error {
 		}
 	}
 	w.end()
-	return nil
-}
-
-// tokens has an entry for every slot of the configuration. The text of a token is in none.
-func (w writer) tokens(p *part, slots map[string]authz.Token) error {
-	w.object()
-	for _, name := range names(w.sheet, p, slots) {
-		w.name(name)
-		if err := w.slot(p.at(name), slots[name]); err != nil {
-			return fmt.Errorf("%w of %s", err, name)
-		}
-	}
-	w.end()
-	return nil
-}
-
-func (w writer) slot(p *part, token authz.Token) error {
-	w.object()
-	w.textMember(p, "status", string(token.Status))
-	if token.Status == authz.TokenValid {
-		w.textMember(p, "issuer", token.Issuer)
-		if err := w.shared(p, "claims", token.Claims); err != nil {
-			return refuse(authz.Internal, "read token: a claim of no JSON type")
-		}
-		if err := w.shared(p, "header", token.Header); err != nil {
-			return refuse(authz.Internal, "read token: a header of no JSON type")
-		}
-	}
-	w.end()
-	return nil
-}
-
-// shared writes a map that many checks have. Where all of it is read it stands aside.
-func (w writer) shared(p *part, name string, value map[string]any) error {
-	p = w.member(p, name)
-	switch {
-	case p == nil:
-		return nil
-	case !p.whole:
-		return w.jsonObject(p, value)
-	}
-	a, err := w.asides.of(value)
-	if err != nil {
-		return err
-	}
-	w.aside(a)
 	return nil
 }
 

@@ -116,7 +116,7 @@ func (m *memo) put(key *memoKey, d *authz.Decision) {
 }
 
 // sampled tells one hit in a thousand, to be evaluated again.
-func sampled() bool { return rand.Uint32N(1000) == 0 }
+func sampled() bool { return rand.Uint32N(1000) == 0 } //nolint:gosec // nothing is gained by a guess
 
 // compare turns the memo off where a decision that it had is not the policy's.
 func (m *memo) compare(ctx context.Context, had *authz.Decision, fresh authz.Decision, err error) {

@@ -47,6 +47,17 @@ var awkward = []struct{ name, rules string }{
 	{"an alias that is passed on", "f(x) := x.claims.sub\n\nallow := show([f(t), t.issuer]) if t := input.tokens.users" + deny},
 	{"an alias of what is false", "allow := show([a.x, \"x\"]) if a := input.tokens.users.claims.admin" + deny + "\nallow := show(0) if {\n\ta := input.tokens.users.claims.admin\n\tnot a.x\n}"},
 	{"an alias and else", "allow := show(1) if {\n\ts := input.attributes.source\n\ts.principal\n} else := show(s.address.pipe) if s := input.attributes.source" + deny},
+	{"a rule as an alias", "h := input.attributes.request.http\n\nallow := show([h.method, h.headers[\"x-a\"], h.size])" + deny},
+	{"a rule as an alias with conditions", "h := x if {\n\tinput.parsed_path[0] != \"a\"\n\tx := input.attributes.request.http\n}\n\nallow := show([h.method, h.host])" + deny},
+	{"a rule as an alias, and all of it", "c := input.tokens.users.claims\n\nallow := show([c.sub, f(c)])\n\nf(x) := x" + deny},
+	{"a rule as an alias under with", "h := input.attributes.source\n\nallow := x if x := show([h.principal, seen]) with h as {\"principal\": 1}\n\nseen := h.principal" + deny},
+	{"a rule as an alias under with input", "h := input.attributes.source\n\nallow := x if x := show([h.principal, seen]) with input.attributes.source.principal as input.parsed_path\n\nseen := h.principal" + deny},
+	{"a rule as an alias in its package", "o.h := input.attributes.source\n\nallow := show([o.h.principal, [x | x := data.envoy.authz.o[_]]])" + deny},
+	{"a rule as an alias with a computed key", "h := input.attributes.source\n\nallow := show(h[k]) if some k in [\"principal\", \"pipe\"]" + deny},
+	{"a rule as an alias, absent", "h := input.attributes.tlsSession\n\nallow := show(\"none\") if not h.sni" + deny + "\nallow := show(h.sni)"},
+	{"two rules that may disagree", "h := input.attributes.source\n\nh := {\"principal\": \"spiffe://a/b\"}\n\nallow := show(h.principal)" + deny},
+	{"a rule and what is below it", "values.a := input.attributes.contextExtensions\n\nvalues.b := 1\n\nallow := show([values.a.a, values.b])" + deny},
+	{"a rule of another rule", "h := input.attributes.request.http\n\nm := h.headers\n\nallow := show(m[\"x-a\"])" + deny},
 	{"an alias of an alias", "allow := show(y) if {\n\tx := input.tokens\n\ty := x.users\n}" + deny},
 	{"unification", "allow := show(x) if {\n\tx = input.tokens.users.claims.n\n}" + deny},
 	{"unification of an array", "allow := show([x, y]) if [x, y] = input.parsed_path" + deny},
@@ -133,7 +144,7 @@ func TestMemoDoesNotLie(t *testing.T) {
 		unmemoised, whole := *s, *s
 		unmemoised.memo, whole.memo = nil, nil
 		whole.reads = everything()
-		g := newGenerator()
+		g := newGenerator(t)
 		for i := range checks / len(awkward) {
 			req, id := g.check()
 			got, gotErr := s.decide(t.Context(), now, req, id)
@@ -178,27 +189,30 @@ func same(t *testing.T, what string, want, got authz.Decision, wantErr, gotErr e
 // A generator makes checks of few values each, so that they repeat and nearly repeat.
 type generator struct {
 	*rand.Rand
+	t      testing.TB
 	claims []map[string]any
 }
 
-func newGenerator() *generator {
-	g := &generator{Rand: rand.New(rand.NewPCG(1, 2))}
+func newGenerator(t testing.TB) *generator {
+	t.Helper()
+	g := &generator{t: t, Rand: rand.New(rand.NewPCG(1, 2))}
 	for _, text := range []string{
 		`{}`, `{"sub": ""}`, `{"sub": null}`, `{"sub": "ann"}`, `{"sub": "änn"}`, `{"n": 1}`, `{"n": 1.0}`, `{"n": "1"}`, `{"n": [1]}`, `{"n": 10}`,
 		`{"admin": true}`, `{"admin": false}`, `{"admin": null}`, `{"admin": {}}`, `{"roles": []}`, `{"roles": ["a"]}`, `{"roles": {"a": 1}, "sub": "ann"}`,
 		`{"sub": "ann", "n": 1, "admin": true}`, `{"n": true}`, `{"n": 1e0}`, `{"sub": {"sub": "ann"}}`, `{"sub": ["ann"]}`,
 	} {
-		g.claims = append(g.claims, parsed(text))
+		g.claims = append(g.claims, parsed(t, text))
 	}
 	return g
 }
 
-func parsed(text string) map[string]any {
+func parsed(t testing.TB, text string) map[string]any {
+	t.Helper()
 	var claims map[string]any
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
 	if err := decoder.Decode(&claims); err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
 	return claims
 }
@@ -225,7 +239,7 @@ func (g *generator) check() (*authz.Request, authz.Identity) {
 	default:
 		claims := g.claims[g.IntN(len(g.claims))]
 		if g.IntN(4) == 0 { // another token that says the same
-			claims = one(g, claims, parsed(`{"sub": "ann"}`))
+			claims = one(g, claims, parsed(g.t, `{"sub": "ann"}`))
 		}
 		id.Tokens["users"] = authz.Token{Status: authz.TokenValid, Issuer: one(g, "i", "j"), Claims: claims, Header: one(g, nil, map[string]any{"alg": "RS256"})}
 	}
@@ -235,7 +249,7 @@ func (g *generator) check() (*authz.Request, authz.Identity) {
 func (g *generator) http() *authz.HTTP {
 	path, err := authz.ParsePath(one(g, "/", "/a", "/a/b", "/x-a", "/a%20b", "/ä", "/%C3%A4", "//a", "/a?q=1", "/a?q=1&q=2", "/a?q=", "/a?r=%00"))
 	if err != nil {
-		panic(err)
+		g.t.Fatal(err)
 	}
 	h := &authz.HTTP{
 		ID: one(g, "", "1", "2"), Method: one(g, "", "GET", "GET", "POST"), Host: one(g, "", "a", "b", "a\x00b"), Path: path, Size: one[int64](g, 0, -1, 10),

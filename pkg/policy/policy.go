@@ -8,9 +8,11 @@
 //     that prepares its data in rules of their own, as the shipped one does, pays for that at load
 //     and not per check. A check works on one snapshot from beginning to end. What cannot become an
 //     edition is refused, and the old one stays.
-//  3. Decide makes the input document (input.go, body.go). It is the document of
-//     opa-envoy-plugin, name by name, and what Sallyport adds to it.
-//  4. The query is evaluated, with builtin errors strict, the caller's deadline, a bound on its
+//  3. Decide writes the input document, as far as the policy reads it (reads.go, aliases.go), as bytes
+//     (input.go, body.go, sheet.go, aside.go). It is the document of opa-envoy-plugin, name by name,
+//     and what Sallyport adds to it. A digest of the bytes finds the decision in the memo (memo.go,
+//     store.go, preserve.go), if it was made before; what follows is for those that were not.
+//  4. The document is read from its bytes (reader.go). The query is evaluated, with builtin errors strict, the caller's deadline, a bound on its
 //     steps, and the builtins that are allowed (evaluate.go, limits.go, capabilities.go); what goes
 //     wrong is an [authz.Error] that names the rule and the place (failure.go).
 //  5. The answer is read strictly (answer.go): a boolean, or an object of known keys and types.
@@ -50,6 +52,38 @@
 // these questions are what [Config.MaxSteps] counts. Most builtins do not ask, so that one call on
 // large operands ends when it ends; the deadline is looked at again after it. There is no bound on
 // memory or on depth, but the compiler refuses recursion and the input is bounded.
+//
+// # The decision memo
+//
+// A check that is the same as one before in all that the policy looks at gets the decision of that
+// one, for 1 to 2 µs instead of 5 to 400. Why that decision is the policy's:
+//
+//   - The document that is evaluated is read from the very bytes whose SHA-256 is the key. So checks
+//     with one key have one document, whether or not it was rightly found what the policy reads. No
+//     value is in the document that is not in the key: claims that are read whole are there by the
+//     SHA-256 of their bytes, and a check with a body whose content is read has no key.
+//   - Modules, data and entrypoint are those of one snapshot, and so is the memo. New policy or data
+//     is a new snapshot and has a new memo.
+//   - Nothing else goes into an evaluation. A builtin that asks the clock, a random source, the
+//     network or the machine turns the memo off where a rule that the entrypoint can reach names it,
+//     even under "with"; a list of those that do not is held by a test.
+//   - Errors, and that a rule is undefined, are never kept.
+//
+// It does not outlive a token: the first door verifies every token on every check, so a check with
+// a token that has ended does not come this far, and a key has only what policies see of tokens.
+//
+// All that is left to be wrong is the reading of the rules, which can only take from the document. It
+// errs on the side of more: a reference with a computed key reads all that the key could lead to,
+// and input as an operand reads all. Tests compare decisions on what is read with those on all of it.
+// And one hit in a thousand is evaluated again: a difference is logged and counted, and turns the
+// memo off until the next policy.
+//
+// A decision is kept when its document comes the second time. There is no memo where documents
+// cannot come twice, since all of input is read, or the time or id of the request. It is bounded by
+// [Config.MemoBytes]; [Engine.Stats] says how it does.
+//
+// Partial evaluation of the entrypoint at load was measured and is not used: the shipped policy took
+// five times as long after it, and with ten routes it failed.
 //
 // # Headers that a client cannot bring
 //

@@ -46,11 +46,11 @@ func (p *part) at(name string) *part {
 	return nil
 }
 
-// add reads a path; below it either all, or nothing.
-func (p *part) add(path ast.Ref, whole bool) {
+// add reads what a path leads to, and of an object there nothing below.
+func (p *part) add(path ast.Ref) *part {
 	for _, key := range path {
 		if p.whole {
-			return
+			return p
 		}
 		name := string(key.Value.(ast.String)) //nolint:forcetypeassert,errcheck // see stringPrefix
 		at, found := slices.BinarySearchFunc(p.members, name, func(m member, name string) int { return strings.Compare(m.name, name) })
@@ -59,43 +59,68 @@ func (p *part) add(path ast.Ref, whole bool) {
 		}
 		p = p.members[at].part
 	}
-	if whole {
-		p.whole, p.members = true, nil
-	}
+	return p
 }
+
+// below reads all that is there.
+func (p *part) below() { p.whole, p.members = true, nil }
 
 // everything is what is read where it is not known, or not asked.
 func everything() reads { return reads{input: part{whole: true}} }
 
-// reads looks through the entrypoint and all rules that can be reached from it.
+// findReads looks through the entrypoint and all rules that can be reached from it.
 func (s *snapshot) findReads() reads {
-	f := &readFinder{compiler: s.compiler, seen: map[*ast.Rule]bool{}, found: reads{deterministic: true}}
+	f := &readFinder{compiler: s.compiler, seen: map[visit]bool{}, found: reads{deterministic: true}}
 	f.reach(s.entrypoint)
 	for len(f.queue) > 0 {
-		rule := f.queue[0]
+		next := f.queue[0]
 		f.queue = f.queue[1:]
-		f.aliases = aliasesOf(rule)
-		f.walk(rule)
+		f.aliases = aliasesOf(next)
+		next.parts(f.walk)
 	}
 	return f.found
 }
 
 type readFinder struct {
 	compiler *ast.Compiler
-	seen     map[*ast.Rule]bool
-	queue    []*ast.Rule
+	seen     map[visit]bool
+	queue    []visit
 	aliases  aliases // of the rule that is walked
 	found    reads
 }
 
+// A visit is of a rule. As an alias, its value is not looked at: who refers to it does that.
+type visit struct {
+	rule    *ast.Rule
+	asAlias bool
+}
+
+// parts hands out what is looked at.
+func (v visit) parts(walk func(x any)) {
+	if !v.asAlias {
+		walk(v.rule)
+		return
+	}
+	walk(v.rule.Body)
+}
+
 // reach adds the rules that a reference may lead to.
 func (f *readFinder) reach(ref ast.Ref) {
-	for _, rule := range f.compiler.GetRulesDynamicWithOpts(ref, ast.RulesOptions{IncludeHiddenModules: true}) {
-		if !f.seen[rule] {
-			f.seen[rule] = true
-			f.queue = append(f.queue, rule)
+	for _, rule := range f.rules(ref) {
+		base, name := f.base(rule), rule.Ref()
+		next := visit{rule, base != nil && ref.HasPrefix(name) && len(ref) > len(name)}
+		if next.asAlias {
+			f.found.input.add(stringPrefix(base.Concat(ref[len(name):]))[1:]).below()
+		}
+		if !f.seen[next] {
+			f.seen[next] = true
+			f.queue = append(f.queue, next)
 		}
 	}
+}
+
+func (f *readFinder) rules(ref ast.Ref) []*ast.Rule {
+	return f.compiler.GetRulesDynamicWithOpts(ref, ast.RulesOptions{IncludeHiddenModules: true})
 }
 
 func (f *readFinder) walk(x any) {
@@ -112,11 +137,11 @@ func (f *readFinder) visit(x any) bool {
 	case *ast.Expr:
 		return f.condition(x) || f.alias(x)
 	case ast.Ref:
-		f.ref(f.aliases.resolve(x), true)
+		f.ref(f.aliases.resolve(x))
 		return true
 	case ast.Var: // not the head of a reference
 		if ast.RootDocumentNames.Contains(ast.NewTerm(x)) {
-			f.ref(ast.Ref{ast.NewTerm(x)}, true)
+			f.ref(ast.Ref{ast.NewTerm(x)})
 		}
 	}
 	return false
@@ -133,7 +158,7 @@ func (f *readFinder) condition(e *ast.Expr) bool {
 	if !ok || !isPath(ref) {
 		return false
 	}
-	f.ref(ref, false)
+	f.found.input.add(ref[1:])
 	return true
 }
 
@@ -144,15 +169,14 @@ func (f *readFinder) alias(e *ast.Expr) bool {
 	if !ok || f.aliases[name] == nil {
 		return false
 	}
-	f.ref(ref, false)
+	f.found.input.add(ref[1:])
 	return true
 }
 
-func (f *readFinder) ref(ref ast.Ref, below bool) {
+func (f *readFinder) ref(ref ast.Ref) {
 	switch {
 	case ref[0].Equal(ast.InputRootDocument):
-		path := stringPrefix(ref)[1:]
-		f.found.input.add(path, below)
+		f.found.input.add(stringPrefix(ref)[1:]).below()
 	case ref[0].Equal(ast.DefaultRootDocument):
 		f.reach(ref)
 	case isNondeterministic(ref.String()):

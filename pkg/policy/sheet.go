@@ -59,7 +59,7 @@ func (s *sheet) array()  { s.mark(markArray) }
 func (s *sheet) end()    { s.bytes = append(s.bytes, end) }
 func (s *sheet) null()   { s.mark(markNull) }
 
-func (s *sheet) boolean(value bool) {
+func (s *sheet) boolean(value bool) { //nolint:revive // it is what is written
 	if value {
 		s.mark(markTrue)
 	} else {
@@ -100,8 +100,11 @@ func (s *sheet) aside(a *aside) {
 func (s *sheet) body(value ast.Value) {
 	s.mark(markBody)
 	s.asides = append(s.asides, &aside{value: value})
-	s.unique = true
+	s.alone()
 }
+
+// alone says that no other check has this document, or that it is too large to keep.
+func (s *sheet) alone() { s.unique = true }
 
 // member begins a member that is read. The part of any other is nil.
 func (s *sheet) member(p *part, name string) *part {
@@ -126,15 +129,16 @@ func (s *sheet) integerMember(p *part, name string, value int64) {
 	}
 }
 
-// names lists the members of an object that are there and read, sorted. The list is good until the
+// names lists the members of an object that are there and read, sorted; all of no part. The list is good until the
 // document is done.
 func names[V any](s *sheet, p *part, object map[string]V) []string {
 	begin := len(s.sorted)
-	if p.whole {
+	if p == nil || p.whole {
 		for name := range object {
 			s.sorted = append(s.sorted, name)
 		}
 		slices.Sort(s.sorted[begin:])
+		return s.sorted[begin:]
 	}
 	for i := range p.members {
 		if _, ok := object[p.members[i].name]; ok {
@@ -144,7 +148,7 @@ func names[V any](s *sheet, p *part, object map[string]V) []string {
 	return s.sorted[begin:]
 }
 
-// json writes a JSON value, and what else has a form in Rego.
+// json writes a JSON value, and what else has a form in Rego: what p reads of it, all where p is nil.
 func (s *sheet) json(p *part, value any) error {
 	switch v := value.(type) {
 	case nil:
@@ -158,7 +162,7 @@ func (s *sheet) json(p *part, value any) error {
 	case []any:
 		s.array()
 		for _, element := range v {
-			if err := s.json(&part{whole: true}, element); err != nil {
+			if err := s.json(nil, element); err != nil {
 				return err
 			}
 		}
