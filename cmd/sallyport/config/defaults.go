@@ -16,7 +16,12 @@ func Default() Config {
 		},
 		JWT:         JWT{Leeway: 30 * time.Second, Cache: Cache{MaxBytes: 32 << 20}},
 		Policy:      Policy{Path: "envoy/authz/allow", MaxSteps: 1_000_000, Memo: Memo{MaxBytes: 32 << 20}},
-		DecisionLog: DecisionLog{Stdout: true},
+		DecisionLog: DecisionLog{
+			Stdout: true, WhenFull: DropWhenFull, BlockTimeout: 100 * time.Millisecond, QueueBytes: 16 << 20, QueueRecords: 65_536,
+			Keep: Keep{Claims: []string{
+				"aud", "exp", "iat", "nbf", "jti", "azp", "client_id", "scope", "scp", "roles", "groups", "acr", "amr", "iss", "sub",
+			}},
+		},
 		Log:         Log{Format: TextLog, Level: "info"},
 		Telemetry:   Telemetry{ClientTrace: "link"},
 	}
