@@ -24,8 +24,9 @@ const (
 
 // A message is a CheckRequest as it arrived.
 type message struct {
-	text  string
-	fault error // why it was not even looked at
+	text    string
+	fault   error          // why it was not even looked at
+	request *authz.Request // what it was read as
 }
 
 // codec takes a message without ever failing: what grpc-go cannot decode (a string that is not
@@ -65,15 +66,8 @@ func malformed(what string) error {
 // ClientHeader is a header of the client's request, by its lower-case name, for who traces checks.
 // The values of one that came several times are joined with commas.
 func (m *message) ClientHeader(name string) string {
-	http := m.request.GetAttributes().GetRequest().GetHttp()
-	var values []string
-	for _, header := range http.GetHeaderMap().GetHeaders() {
-		if strings.EqualFold(header.GetKey(), name) {
-			values = append(values, header.GetValue()+string(header.GetRawValue()))
-		}
+	if m.request == nil || m.request.HTTP == nil {
+		return ""
 	}
-	if values == nil {
-		return http.GetHeaders()[name]
-	}
-	return strings.Join(values, ",")
+	return strings.Join(m.request.HTTP.Headers[name], ",")
 }

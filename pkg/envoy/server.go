@@ -85,7 +85,8 @@ func (s *Server) handle(_ any, ctx context.Context, decode func(any) error, inte
 	if err := decode(&in); err != nil {
 		return nil, err
 	}
-	check := func(ctx context.Context, _ any) (any, error) { return s.check(ctx, &in) }
+	in.request = s.read(&in)
+	check := func(ctx context.Context, _ any) (any, error) { return s.check(ctx, in.request) }
 	if intercept == nil {
 		return check(ctx, &in)
 	}
@@ -93,11 +94,10 @@ func (s *Server) handle(_ any, ctx context.Context, decode func(any) error, inte
 	return intercept(ctx, &in, info, check)
 }
 
-func (s *Server) check(ctx context.Context, in *message) (*authv3.CheckResponse, error) {
+func (s *Server) check(ctx context.Context, req *authz.Request) (*authv3.CheckResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout())
 	defer cancel()
 
-	req := s.read(in)
 	decision := s.Checker.Check(ctx, req)
 	if decision.Reason == authz.NotReady || decision.Reason == authz.Overloaded {
 		return nil, status.Error(codes.Unavailable, string(decision.Reason))

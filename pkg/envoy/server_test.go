@@ -184,3 +184,48 @@ func (slowDecider) Decide(ctx context.Context, _ *authz.Request, _ authz.Identit
 	<-ctx.Done()
 	return authz.Decision{Allowed: true}, nil
 }
+
+// TestClientHeader: an interceptor sees the client's headers, however Envoy sends them, and nothing
+// of a request that cannot be read.
+func TestClientHeader(t *testing.T) {
+	raw := func(values ...string) *authv3.CheckRequest {
+		headers := new(corev3.HeaderMap)
+		for _, value := range values {
+			headers.Headers = append(headers.Headers, &corev3.HeaderValue{Key: "Traceparent", RawValue: []byte(value)})
+		}
+		return httpCheck(&authv3.AttributeContext_HttpRequest{Method: "GET", Path: "/", HeaderMap: headers})
+	}
+	for name, tc := range map[string]struct {
+		in   *authv3.CheckRequest
+		want string
+	}{
+		"joined":     {httpCheck(&authv3.AttributeContext_HttpRequest{Method: "GET", Path: "/", Headers: map[string]string{"traceparent": "a"}}), "a"},
+		"raw":        {raw("a"), "a"},
+		"twice":      {raw("a", "b"), "a,b"},
+		"absent":     {httpCheck(&authv3.AttributeContext_HttpRequest{Method: "GET", Path: "/"}), ""},
+		"no HTTP":    {&authv3.CheckRequest{Attributes: &authv3.AttributeContext{}}, ""},
+		"unreadable": {&authv3.CheckRequest{}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := &line{records: make(chan authz.Record, 1)}
+			s := envoy.Server{Checker: &authz.Checker{Verifier: l, Decider: l, Recorder: l}}
+			got := make(chan string, 1)
+			look := func(ctx context.Context, in any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+				check, ok := in.(interface{ ClientHeader(name string) string })
+				if !ok {
+					t.Errorf("an interceptor sees %T", in)
+					return handle(ctx, in)
+				}
+				got <- check.ClientHeader("traceparent")
+				return handle(ctx, in)
+			}
+			conn := dial(t, s.Register, append(s.Options(), grpc.ChainUnaryInterceptor(look))...)
+			if _, err := authv3.NewAuthorizationClient(conn).Check(t.Context(), tc.in); err != nil {
+				t.Fatal(err)
+			}
+			if header := <-got; header != tc.want {
+				t.Errorf("%q, want %q", header, tc.want)
+			}
+		})
+	}
+}
