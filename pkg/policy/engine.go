@@ -172,7 +172,7 @@ func (e *Engine) Decide(ctx context.Context, req *authz.Request, id authz.Identi
 	if err != nil {
 		return authz.Decision{Revision: current.revision}, err
 	}
-	decision, err := s.decide(ctx, e.config.Now, req, id)
+	decision, err := s.decide(ctx, e.config.Now(), req, id)
 	if err != nil {
 		return authz.Decision{Revision: current.revision, Entrypoint: s.name, Basis: decision.Basis}, err
 	}

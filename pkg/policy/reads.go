@@ -108,7 +108,7 @@ func (v visit) parts(walk func(x any)) {
 func (f *readFinder) reach(ref ast.Ref) {
 	for _, rule := range f.rules(ref) {
 		base, name := f.base(rule), rule.Ref()
-		next := visit{rule, base != nil && ref.HasPrefix(name) && len(ref) > len(name)}
+		next := visit{rule, base != nil && ref.HasPrefix(name)}
 		if next.asAlias {
 			f.found.input.add(stringPrefix(base.Concat(ref[len(name):]))[1:]).below()
 		}

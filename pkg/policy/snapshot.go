@@ -98,7 +98,7 @@ func compileError(errs ast.Errors) error {
 }
 
 // decide takes one check to the decision, by way of the memo where it has one.
-func (s *snapshot) decide(ctx context.Context, now func() time.Time, req *authz.Request, id authz.Identity) (authz.Decision, error) {
+func (s *snapshot) decide(ctx context.Context, now time.Time, req *authz.Request, id authz.Identity) (authz.Decision, error) {
 	in := s.limits.sheet()
 	defer s.limits.done(in)
 	if err := (writer{in, s.limits.asides}).input(&s.reads.input, req, id); err != nil {
@@ -107,7 +107,7 @@ func (s *snapshot) decide(ctx context.Context, now func() time.Time, req *authz.
 	key := s.memo.key(in)
 	if key.memo == nil {
 		s.limits.counts.bypasses.Add(1)
-		return s.ask(ctx, now(), in)
+		return s.ask(ctx, now, in)
 	}
 	had := s.memo.get(&key)
 	if had != nil && ctx.Err() == nil && !sampled() {
@@ -115,7 +115,7 @@ func (s *snapshot) decide(ctx context.Context, now func() time.Time, req *authz.
 		decision.Cached = true
 		return decision, nil
 	}
-	decision, err := s.ask(ctx, now(), in)
+	decision, err := s.ask(ctx, now, in)
 	switch {
 	case had != nil:
 		s.memo.compare(ctx, had, decision, err)
