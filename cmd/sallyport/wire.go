@@ -3,17 +3,14 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
 	"github.com/sallyport/sallyport/pkg/authz"
-	"github.com/sallyport/sallyport/pkg/decisionlog"
 	"github.com/sallyport/sallyport/pkg/envoy"
 	"github.com/sallyport/sallyport/pkg/policy"
 	"github.com/sallyport/sallyport/pkg/server"

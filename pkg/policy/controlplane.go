@@ -54,7 +54,7 @@ func newControlPlane(e *Engine) (*controlPlane, error) {
 	demands := hooks.New(&demands{logger: e.config.Logger})
 	c.manager, err = plugins.New(raw, instance(config), c.store,
 		plugins.Logger(newLogger(e.config.Logger)),
-		plugins.ConsoleLogger(newLogger(e.config.Logger)),
+		plugins.ConsoleLogger(&console{logger{e.config.Logger}}),
 		plugins.WithHooks(demands),
 		plugins.WithParserOptions(ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: e.capabilities}),
 	)
@@ -104,7 +104,11 @@ func (c *controlPlane) start(ctx context.Context) error {
 		}
 	})
 	c.listen()
-	if err := c.manager.Start(ctx); err != nil {
+	err := c.manager.Start(ctx)
+	if current := e.current.Load(); err == nil && current != nil {
+		err = c.adopt(ctx, current.base.compiler)
+	}
+	if err != nil {
 		return &ConfigError{Path: "opa", Err: fmt.Errorf("policy: opa: %w", err)}
 	}
 	return nil
