@@ -74,8 +74,8 @@ func (z zone) below(name string) zone {
 		return inNamed
 	case inTokens:
 		return inSlot
-	case inOpaque:
-		return inOpaque
+	case inOpaque, inHeaderEntries:
+		return z
 	}
 	return zones[z][name]
 }

@@ -153,7 +153,7 @@ func pairs(text string) string {
 		}
 		end := valueEnd(text, from)
 		name, value := unescape(text[begin:at]), unescape(text[from:end])
-		if j := Judge(name); value != "" && (j == Secret || j == Doubtful && random(value)) {
+		if Value(name, value) != value { // a value may be a query itself, percent-encoded
 			text = text[:from] + Text + text[end:]
 			from += len(Text)
 		}
