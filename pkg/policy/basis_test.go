@@ -153,7 +153,7 @@ func FuzzBasisHasNoSecrets(f *testing.F) {
 			t.Skip("nothing that could be told from the rest")
 		}
 		name := strings.ToValidUTF8(around, "") + "-token"
-		if _, err := authz.ParsePath("/?" + url.QueryEscape(name) + "=x"); err != nil || strings.Contains(name, secret) || strings.Contains(name, "/") {
+		if _, err := authz.ParsePath("/?" + url.QueryEscape(name) + "=x"); err != nil || strings.Contains(name+url.QueryEscape(name)+url.PathEscape(name), secret) {
 			t.Skip("no name")
 		}
 		needle, _ := json.Marshal(secret)

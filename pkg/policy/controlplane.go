@@ -17,6 +17,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/plugins"
 	"github.com/open-policy-agent/opa/v1/plugins/bundle"
 	"github.com/open-policy-agent/opa/v1/plugins/discovery"
+	"github.com/open-policy-agent/opa/v1/plugins/logs"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/topdown/cache"
@@ -144,9 +145,18 @@ func (c *controlPlane) close() {
 		defer cancel()
 		if !c.started {
 			cancel() // there is no report to send
+			c.startLogs(ctx)
 		}
 		c.manager.Stop(ctx)
 	})
+}
+
+// startLogs starts OPA's decision-log plugin where nothing else did: until it runs, its end would be
+// waited for without end. It has nothing to send.
+func (c *controlPlane) startLogs(ctx context.Context) {
+	if plugin := logs.Lookup(c.manager); plugin != nil {
+		_ = plugin.Start(ctx) // it never fails
+	}
 }
 
 // A gate is the plugins' store. It commits a transaction when the engine can make a policy of it.
