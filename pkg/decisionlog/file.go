@@ -103,32 +103,32 @@ func (f *File) follow() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := f.file.Close(); err != nil {
-		return err
-	}
 	return f.open()
 }
 
 func (f *File) rotate() error {
-	if err := f.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		return err
-	}
 	begin, ending := f.nameParts()
 	if err := os.Rename(f.config.Path, begin+f.config.Now().UTC().Format(stamp)+ending); err != nil {
-		return errors.Join(err, f.open())
+		return err
 	}
 	return errors.Join(f.open(), f.prune())
 }
 
-func (f *File) open() (err error) {
-	if f.file, err = os.OpenFile(f.config.Path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600); err != nil {
+// open opens the path, and then closes what was open before.
+func (f *File) open() error {
+	file, err := os.OpenFile(f.config.Path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
 		return err
 	}
-	if f.info, err = f.file.Stat(); err != nil {
-		return err
+	info, err := file.Stat()
+	if err != nil {
+		return errors.Join(err, file.Close())
 	}
-	f.size = f.info.Size()
-	return f.mend()
+	if f.file != nil {
+		err = f.file.Close()
+	}
+	f.file, f.info, f.size = file, info, info.Size()
+	return errors.Join(err, f.mend())
 }
 
 // mend ends a line that a process left unfinished when it was killed. A pipe or a device has none.
