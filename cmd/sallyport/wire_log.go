@@ -47,7 +47,8 @@ func (l *line) decisionLog(cfg *config.Config, env environment, t *telemetry.Tel
 func logConfig(cfg *config.Config, sinks []decisionlog.Sink) decisionlog.Config {
 	from := cfg.DecisionLog
 	return decisionlog.Config{
-		Sinks: sinks, Keep: decisionlog.Keep(from.Keep),
+		Sinks:    sinks,
+		Keep:     decisionlog.Keep{Headers: from.Keep.Headers, Cookies: from.Keep.Cookies, Query: from.Keep.Query, Claims: from.Keep.Claims},
 		WhenFull: decisionlog.WhenFull(from.WhenFull), BlockTimeout: from.BlockTimeout,
 		MaxBytes: int(from.QueueBytes), MaxLines: int(from.QueueRecords),
 	}
@@ -75,5 +76,5 @@ func recording(cfg *config.Config) *policy.Recording {
 	if !from.Stdout && from.File == "" && !from.OTLP && !policy.LogsDecisions(cfg.Policy.OPA) {
 		return nil
 	}
-	return &policy.Recording{Claims: from.Keep.Claims}
+	return &policy.Recording{Claims: from.Keep.Claims, Body: from.Keep.Body}
 }

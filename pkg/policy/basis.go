@@ -18,6 +18,10 @@ type Recording struct {
 	// Claims are those that are kept where the policy reads all claims of a token; "*" keeps all. A
 	// claim that the policy names is kept as well. Credentials are masked in any.
 	Claims []string
+
+	// Body are the members of a body that are kept where the policy reads all of it, in the same way. A
+	// body is the caller's business with the upstream, so by default there are none.
+	Body []string
 }
 
 // maxBasisBytes bounds the input that a record holds. A larger one is a body that the policy reads whole.
@@ -31,7 +35,7 @@ func (s *snapshot) basis(in *sheet, now time.Time, results builtins.NDBCache) *a
 		return nil
 	}
 	b := &authz.Basis{}
-	c := clerk{root: "input", claims: s.limits.recording.Claims, rest: string(in.bytes), asides: in.asides, out: make([]byte, 0, len(in.bytes)*3/2+64)}
+	c := clerk{Recording: s.limits.recording, root: "input", rest: string(in.bytes), asides: in.asides, out: make([]byte, 0, len(in.bytes)*3/2+64)}
 	c.value(spot{zone: inRoot, read: &s.reads.input})
 	if b.Input, b.Masked = c.out, c.masked; len(c.out) > maxBasisBytes {
 		b.Input, b.Masked, b.Incomplete = nil, nil, "the input is too large to be recorded"
@@ -87,7 +91,7 @@ func (c *clerk) calls(builtin string, calls ast.Object) {
 	seen := map[string]bool{}
 	c.raw("{")
 	calls.Foreach(func(operands, result *ast.Term) {
-		arguments := clerk{claims: c.claims, root: c.root, path: c.path}
+		arguments := clerk{Recording: c.Recording, root: c.root, path: c.path}
 		arguments.term(at, operands.Value)
 		c.masked = append(c.masked, arguments.masked...)
 		if key := string(arguments.out); !seen[key] {

@@ -22,7 +22,7 @@ func recordingEngine(t testing.TB, rules string, claims ...string) *snapshot {
 			"policy.rego": {Data: []byte("package envoy.authz\n\n" + rules + shown)},
 			"other.rego":  {Data: []byte(other)},
 		},
-		Data: map[string]any{"key": "source"}, Recording: &Recording{Claims: claims},
+		Data: map[string]any{"key": "source"}, Recording: &Recording{Claims: claims, Body: claims},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func TestBasisIsIncomplete(t *testing.T) {
 		"a large body": {`allow := show(count(input.parsed_body))`, `["` + string(bytes.Repeat([]byte("x"), maxBasisBytes)) + `"]`, "the input is too large to be recorded"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := recordingEngine(t, tt.rules)
+			s := recordingEngine(t, tt.rules, "*")
 			req := &authz.Request{HTTP: &authz.HTTP{Host: "a", Body: tt.body, Headers: authz.Headers{"content-type": {"application/json"}}}}
 			d, _ := s.decide(t.Context(), time.Unix(1, 0), req, authz.Identity{})
 			if d.Basis.Incomplete != tt.want {

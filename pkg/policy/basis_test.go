@@ -97,7 +97,7 @@ func readers(t testing.TB, names []string) []*policy.Engine {
 	}
 	var all []*policy.Engine
 	for _, r := range append(rules, named) {
-		all = append(all, configured(t, r, policy.Config{Recording: &policy.Recording{Claims: []string{"*"}}}))
+		all = append(all, configured(t, r, policy.Config{Recording: &policy.Recording{Claims: []string{"*"}, Body: []string{"*"}}}))
 	}
 	return all
 }
@@ -192,14 +192,15 @@ func TestBasisKeeps(t *testing.T) {
 			"input/tokens/users/claims/email input/tokens/users/claims/tenant",
 		},
 		"a body": {
-			`allow if count(input.parsed_body) > 1`, `{"parsed_body":{"amount":1.50,"iban":"CH93","password":"[masked]"}}`, "input/parsed_body/password",
+			`allow if count(input.parsed_body) > 1`, `{"parsed_body":{"amount":1.50,"iban":"[masked]","password":"[masked]"}}`, "input/parsed_body/iban input/parsed_body/password",
 		},
-		"a body as text": {`allow if contains(input.attributes.request.http.body, "iban")`, `{"attributes":{"request":{"http":{"body":"[masked]"}}}}`, "input/attributes/request/http/body"},
-		"nothing":        {`allow := true`, `{}`, ""},
-		"an error":       {`allow if to_number(input.parsed_query.user[0]) > 1`, `{"parsed_query":{"user":["ann"]}}`, ""},
+		"a field by its name": {`allow if input.parsed_body.iban`, `{"parsed_body":{"iban":"CH93"}}`, ""},
+		"a body as text":      {`allow if contains(input.attributes.request.http.body, "iban")`, `{"attributes":{"request":{"http":{"body":"[masked]"}}}}`, "input/attributes/request/http/body"},
+		"nothing":             {`allow := true`, `{}`, ""},
+		"an error":            {`allow if to_number(input.parsed_query.user[0]) > 1`, `{"parsed_query":{"user":["ann"]}}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := configured(t, tt.rules, policy.Config{Recording: &policy.Recording{Claims: []string{"sub", "exp"}}})
+			e := configured(t, tt.rules, policy.Config{Recording: &policy.Recording{Claims: []string{"sub", "exp"}, Body: []string{"amount"}}})
 			basis, _ := basisOf(t, e, req, id)
 			if diff := cmp.Diff(tt.want, string(basis.Input)); diff != "" {
 				t.Errorf("input (-want +got):\n%s", diff)

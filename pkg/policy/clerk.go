@@ -17,7 +17,7 @@ import (
 // zone: Sallyport's own names, such as "tokens", say nothing of what is under them, but the names
 // of headers, parameters, claims and body fields do.
 type clerk struct {
-	claims []string // that are kept where all are read
+	*Recording
 
 	rest   string
 	asides []*aside
@@ -49,12 +49,13 @@ const (
 	inTokens
 	inSlot
 	inClaims
+	inBody
 )
 
 // zones say what is under the names that are Sallyport's own. Any other is inPlain.
 var zones = map[zone]map[string]zone{
 	inRoot: {
-		"attributes": inAttributes, "tokens": inTokens, "parsed_path": inPath, "parsed_query": inNamed, "parsed_body": inNamed,
+		"attributes": inAttributes, "tokens": inTokens, "parsed_path": inPath, "parsed_query": inNamed, "parsed_body": inBody,
 	},
 	inAttributes: {
 		"source": inPeer, "destination": inPeer, "request": inRequest,
@@ -70,7 +71,7 @@ var zones = map[zone]map[string]zone{
 // below is the zone under a name.
 func (z zone) below(name string) zone {
 	switch z {
-	case inNamed, inHeaders, inClaims:
+	case inNamed, inHeaders, inClaims, inBody:
 		return inNamed
 	case inTokens:
 		return inSlot
@@ -229,11 +230,21 @@ func (c *clerk) member(at spot, name string, first bool, write func(spot)) {
 }
 
 func (c *clerk) hides(at, next spot) bool {
-	if next.zone != inNamed {
-		return false
+	return next.zone == inNamed && (!c.keeps(at, next.name) || mask.Judge(next.name) == mask.Secret)
+}
+
+// keeps tells whether a member may be kept. Where all are read, nobody has said which matter.
+func (c *clerk) keeps(at spot, name string) bool {
+	var listed []string
+	switch at.zone {
+	case inClaims:
+		listed = c.Claims
+	case inBody:
+		listed = c.Body
+	default:
+		return true
 	}
-	dropped := at.zone == inClaims && at.read.whole && !slices.Contains(c.claims, next.name) && !slices.Contains(c.claims, "*")
-	return dropped || mask.Judge(next.name) == mask.Secret
+	return !at.read.whole || slices.Contains(listed, name) || slices.Contains(listed, "*")
 }
 
 // harmless tells whether a value is none, or a bit.
@@ -254,7 +265,7 @@ func (c *clerk) aside(at spot) {
 			a.recorded = []byte("null") // it was written before, see asides.of
 			return
 		}
-		once := clerk{claims: c.claims, root: c.root, rest: string(all.bytes), path: slices.Clone(c.path)}
+		once := clerk{Recording: c.Recording, root: c.root, rest: string(all.bytes), path: slices.Clone(c.path)}
 		once.value(at)
 		a.recorded, a.masked = once.out, once.masked
 	})
@@ -270,6 +281,10 @@ func (c *clerk) nextAside() *aside {
 
 // term writes a body, as far as it is read.
 func (c *clerk) term(at spot, value ast.Value) {
+	if _, hasMembers := value.(ast.Object); at.zone == inBody && !hasMembers && !c.keeps(at, "*") {
+		c.kept("", mask.Text)
+		return
+	}
 	switch v := value.(type) {
 	case ast.String:
 		c.string(at, string(v))

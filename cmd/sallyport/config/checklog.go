@@ -30,7 +30,7 @@ func (c *checker) keep(k *Keep) {
 			c.fault(index("decisionLog.keep.cookies", i), "must be a cookie's name")
 		}
 	}
-	for list, names := range map[string][]string{"headers": k.Headers, "cookies": k.Cookies, "query": k.Query, "claims": k.Claims} {
+	for list, names := range map[string][]string{"headers": k.Headers, "cookies": k.Cookies, "query": k.Query, "claims": k.Claims, "body": k.Body} {
 		for i, name := range names {
 			if mask.Judge(name) == mask.Secret {
 				c.fault(index("decisionLog.keep."+list, i), "the name of a credential: its values are never recorded")

@@ -377,6 +377,10 @@ type Keep struct {
 	// Claims are names of claims that are recorded of every valid token, and where the policy reads all
 	// claims; it masks the others there. "*" is every claim.
 	Claims []string `yaml:"claims" empty:"ok" source:"RFC 7519, section 4.1; RFC 9068, section 2.2"`
+
+	// Body are members of a JSON or form body that are recorded where the policy reads all of it, as the
+	// shipped one does: those that its conditions are about. The others are masked. "*" is every member.
+	Body []string `yaml:"body" empty:"ok"`
 }
 
 // The values of Log.Format.
