@@ -49,7 +49,12 @@ func (l *line) watch(ctx context.Context, cfg *config.Config, env environment) (
 	if err != nil {
 		return nil, err
 	}
-	l.closers = append(l.closers, t.Shutdown)
+	l.closers = append(l.closers, func(ctx context.Context) error {
+		if err := t.Shutdown(ctx); err != nil { // no reason to say that serving failed
+			env.logger.Warn("the last of telemetry is lost", "error", err)
+		}
+		return nil
+	})
 	return t, nil
 }
 

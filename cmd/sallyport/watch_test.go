@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
@@ -61,4 +62,16 @@ func (nobody) Verify(context.Context, *authz.Request) (authz.Identity, error) {
 
 func (nobody) Decide(context.Context, *authz.Request, authz.Identity) (authz.Decision, error) {
 	return authz.Decision{}, nil
+}
+
+// TestCollectorDown: who serves is not stopped by a collector that is not there, and does not fail
+// for it at the end. The operator is told.
+func TestCollectorDown(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "100")
+	s, _ := monitored(t)
+	s.stop() // fails the test where run fails
+	if !strings.Contains(s.messages.String(), "the last of telemetry is lost") {
+		t.Errorf("the operator reads:\n%s", s.messages)
+	}
 }

@@ -41,7 +41,8 @@ func TestBundleServerDown(t *testing.T) {
 	late.Listener.Close()
 	late.Listener = listener
 	late.Start()
-	t.Cleanup(func() { late.CloseClientConnections(); late.Close() })
+	// The engine runs still, and asks again at once: the listener goes first, or Close waits for it.
+	t.Cleanup(func() { late.Listener.Close(); late.CloseClientConnections(); late.Close() })
 	j.await(t, "policy loaded revision=r1")
 	check(t, e, "r1", map[string]any{"a": 1.0})
 	if err := e.Ready(); err != nil {
