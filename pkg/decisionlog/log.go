@@ -107,7 +107,7 @@ func (l *Log) put(ctx context.Context, line []byte) error {
 		return l.putAll(line)
 	}
 	for _, q := range l.queues {
-		ok := false
+		var ok bool
 		if l.config.WhenFull == Block {
 			ok = q.await(ctx, line, l.config.BlockTimeout)
 		} else {
@@ -124,8 +124,12 @@ func (l *Log) put(ctx context.Context, line []byte) error {
 func (l *Log) putAll(line []byte) error {
 	for _, q := range l.queues {
 		q.mu.Lock()
-		defer q.mu.Unlock()
 	}
+	defer func() {
+		for _, q := range l.queues {
+			q.mu.Unlock()
+		}
+	}()
 	for _, q := range l.queues {
 		if !q.fits(line) {
 			q.dropped++

@@ -46,7 +46,7 @@ func TestOTel(t *testing.T) {
 	}
 	attributes := map[string]string{}
 	r.WalkAttributes(func(kv attribute.KeyValue) bool {
-		attributes[string(kv.Key)] = kv.Value.Emit()
+		attributes[string(kv.Key)] = kv.Value.String()
 		return true
 	})
 	want := map[string]string{"sallyport.decision.id": "d7f5", "sallyport.decision.allowed": "false", "sallyport.decision.reason": "policy_denied"}
@@ -58,7 +58,7 @@ func TestOTel(t *testing.T) {
 		members[string(kv.Key)] = kv.Value
 	}
 	if members["status"].AsInt64() != 403 || members["path"].AsString() != "/orders" || members["complete"].AsBool() || members["tokens"].Type() != attribute.MAP {
-		t.Errorf("body %v", r.Body().Emit())
+		t.Errorf("body %v", r.Body().String())
 	}
 	if _, err := (decisionlog.OTel{Logger: c}).Write([]byte("no JSON\n")); err == nil {
 		t.Error("a line that is no record was taken")

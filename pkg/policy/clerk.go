@@ -131,7 +131,7 @@ func (c *clerk) raw(text string) { c.out = append(c.out, text...) }
 
 // string writes a text as far as it may be kept.
 func (c *clerk) string(at spot, text string) {
-	kept := text
+	var kept string
 	switch at.zone {
 	case inNamed:
 		kept = mask.Value(at.name, text)
@@ -204,18 +204,16 @@ func (c *clerk) array(at spot) {
 
 func (c *clerk) object(at spot) {
 	c.raw("{")
-	first := true
 	for length := c.length(); length > 0; length = c.length() {
-		c.member(at, c.text(length-1), first, c.value)
-		first = false
+		c.member(at, c.text(length-1), c.value)
 	}
 	c.raw("}")
 }
 
 // member writes a name and its value. Of a value under a secret's name, or of a claim that is not
 // kept, nothing is left but that it is there.
-func (c *clerk) member(at spot, name string, first bool, write func(spot)) {
-	if !first {
+func (c *clerk) member(at spot, name string, write func(spot)) {
+	if c.out[len(c.out)-1] != '{' {
 		c.raw(",")
 	}
 	c.out = append(mask.AppendJSON(c.out, mask.Free(name)), ':')
@@ -301,11 +299,9 @@ func (c *clerk) term(at spot, value ast.Value) {
 		c.raw("]")
 	case ast.Object:
 		c.raw("{")
-		first := true
 		v.Foreach(func(key, value *ast.Term) {
 			if name, ok := key.Value.(ast.String); ok && at.read.at(string(name)) != nil {
-				c.member(at, string(name), first, func(next spot) { c.term(next, value.Value) })
-				first = false
+				c.member(at, string(name), func(next spot) { c.term(next, value.Value) })
 			}
 		})
 		c.raw("}")

@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -61,9 +62,7 @@ func (r *receiver) next(t *testing.T) map[string]any {
 // logging is OPA's configuration with decision logs, sent at once.
 func (r *receiver) logging(more map[string]any) map[string]any {
 	decisions := map[string]any{"service": "plane", "reporting": map[string]any{"min_delay_seconds": 0, "max_delay_seconds": 0}}
-	for name, value := range more {
-		decisions[name] = value
-	}
+	maps.Copy(decisions, more)
 	return map[string]any{
 		"services": map[string]any{"plane": map[string]any{"url": r.URL}}, "labels": map[string]any{"id": "sallyport-1", "app": "orders"},
 		"decision_logs": decisions,

@@ -41,7 +41,7 @@ func TestPreserve(t *testing.T) {
 // apart walks two values that are equal.
 func apart(t *testing.T, at string, a, b reflect.Value) {
 	t.Helper()
-	if _, ok := a.Interface().(*authz.Basis); ok {
+	if _, ok := reflect.TypeAssert[*authz.Basis](a); ok {
 		return // it is shared, and changed by nobody
 	}
 	switch a.Kind() {
