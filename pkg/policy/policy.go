@@ -39,8 +39,8 @@
 //
 // # What OPA's configuration means here
 //
-// Sections and options are OPA's. An option that OPA does not know is an error, and so is
-// decision_logs, storage, or a plugin that is not here. Where keys can verify signatures, a bundle
+// Sections and options are OPA's. An option that OPA does not know is an error, and so is storage, or
+// a plugin that is not here. decision_logs sends records to a service ([Engine.DecisionLogs]). Where keys can verify signatures, a bundle
 // without "signing" must be signed too; "signing: null" takes that back. Delta bundles cannot be
 // signed, so they do not go with signing. A Rego v0 bundle says "rego_version": 0 in its
 // manifest. Inter-query caches without a limit have one of 64 MiB and of 10,000 entries. Relative
