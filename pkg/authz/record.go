@@ -25,6 +25,7 @@ type Record struct {
 type Basis struct {
 	Input      []byte    // what the policy read of its input, as JSON, credentials masked; nil: not kept
 	Masked     []string  // the places in Input that were masked, as paths
+	Withheld   []string  // places that the policy has masked, wherever else a record would have them
 	Time       time.Time // that the policy saw; zero where it asked for nothing that differs from check to check
 	Results    []byte    // of non-deterministic builtins, as JSON by name and arguments; nil: none
 	Incomplete string    // why that is not all that the policy decided from; "" where it is

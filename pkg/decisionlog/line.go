@@ -27,6 +27,7 @@ type Keep struct {
 type line struct {
 	*keep
 	object
+	withheld []string // by the policy; see authz.Basis
 }
 
 // keep is what a Log makes of Keep.
@@ -54,6 +55,9 @@ func newKeep(k Keep) *keep {
 func (k *keep) appendLine(to []byte, ctx context.Context, record *authz.Record) []byte { //nolint:revive // as append has it
 	w := line{keep: k, object: object{out: to}}
 	d := &record.Decision
+	if d.Basis != nil {
+		w.withheld = d.Basis.Withheld
+	}
 	w.begin("", '{')
 	w.text("decision_id", record.ID)
 	w.time("timestamp", record.Time)
@@ -103,17 +107,39 @@ func (w *line) trace(span trace.SpanContext) {
 
 func (w *line) http(h *authz.HTTP) {
 	path, _, _ := strings.Cut(h.Path.Raw, "?")
-	w.text("method", mask.Free(h.Method))
-	w.text("host", mask.Free(h.Host))
-	w.text("path", mask.Path(path))
-	kept(w, "headers", w.Headers, h.Headers, joined)
+	w.text("method", w.shown(mask.Free(h.Method), atHTTP+"method"))
+	w.text("host", w.shown(mask.Free(h.Host), atHTTP+"host"))
+	w.text("path", w.shown(mask.Path(path), atHTTP+"path", "input/parsed_path"))
+	kept(w, "headers", w.Headers, h.Headers, atHTTP+"headers/")
 	if len(w.Cookies) > 0 {
-		kept(w, "cookies", w.Cookies, cookies(h.Headers["cookie"]), joined)
+		kept(w, "cookies", w.Cookies, cookies(h.Headers["cookie"]), atHTTP+"headers/cookie/")
 	}
-	kept(w, "query", w.Query, h.Path.Query, joined)
+	kept(w, "query", w.Query, h.Path.Query, "input/parsed_query/")
 }
 
-func joined(values []string) string { return strings.Join(values, ",") }
+// atHTTP is where the policy has what is recorded of the request.
+const atHTTP = "input/attributes/request/http/"
+
+// under is shown for a place that is named by the request.
+func (w *line) under(text, at, name string) string {
+	if len(w.withheld) == 0 {
+		return text
+	}
+	return w.shown(text, at+name)
+}
+
+// shown is a text that stands at some places of the input as well, as far as the policy lets it be
+// recorded: neither a place, nor what is above or below it, is withheld.
+func (w *line) shown(text string, places ...string) string {
+	for _, withheld := range w.withheld {
+		for _, place := range places {
+			if strings.HasPrefix(place+"/", withheld+"/") || strings.HasPrefix(withheld, place+"/") {
+				return mask.Text
+			}
+		}
+	}
+	return text
+}
 
 // cookies are the values by name (RFC 6265, section 4.2.1).
 func cookies(headers []string) map[string][]string {
@@ -129,10 +155,10 @@ func cookies(headers []string) map[string][]string {
 }
 
 // kept writes those of a map that are listed.
-func kept[V any](w *line, member string, names []string, from map[string]V, text func(V) string) {
+func kept[V ~[]string](w *line, member string, names []string, from map[string]V, at string) {
 	begun := false
 	for _, name := range names {
-		value, ok := from[name]
+		values, ok := from[name]
 		if !ok {
 			continue
 		}
@@ -141,7 +167,7 @@ func kept[V any](w *line, member string, names []string, from map[string]V, text
 			begun = true
 		}
 		w.foreign(name)
-		w.out = mask.AppendJSON(w.out, mask.Value(name, text(value)))
+		w.out = mask.AppendJSON(w.out, w.under(mask.Value(name, strings.Join(values, ",")), at, name))
 	}
 	if begun {
 		w.end('}')
@@ -153,8 +179,12 @@ func (w *line) peer(name string, p *authz.Peer) {
 		return
 	}
 	w.begin(name, '{')
-	w.text("address", p.Address)
-	w.text("principal", p.Principal)
+	address, principal := p.Address, p.Principal
+	for _, at := range []string{"input/attributes/" + name, "input/" + name} {
+		address, principal = w.under(address, at, "/address"), w.under(principal, at, "/principal")
+	}
+	w.text("address", address)
+	w.text("principal", w.under(principal, "input/"+name, "_principal"))
 	if p.Port != 0 {
 		w.integer("port", int64(p.Port))
 	}
@@ -178,15 +208,19 @@ func (w *line) tokens(slots map[string]authz.Token) {
 		w.begin(name, '{')
 		w.text("status", string(token.Status))
 		w.text("issuer", token.Issuer)
-		w.token(&token)
+		w.token(name, &token)
 		w.end('}')
 	}
 	w.end('}')
 }
 
-func (w *line) token(token *authz.Token) {
+func (w *line) token(slot string, token *authz.Token) {
+	at := ""
+	if len(w.withheld) > 0 {
+		at = "input/tokens/" + slot + "/claims/"
+	}
 	if subject, ok := token.Claims["sub"].(string); ok {
-		w.text("sub", mask.Free(subject))
+		w.text("sub", w.under(mask.Free(subject), at, "sub"))
 	}
 	if algorithm, ok := token.Header["alg"].(string); ok {
 		w.text("algorithm", mask.Free(algorithm))
@@ -206,6 +240,9 @@ func (w *line) token(token *authz.Token) {
 			begun = true
 		}
 		w.foreign(claims[i].name)
+		if w.under("", at, claims[i].name) != "" {
+			value = mask.Text
+		}
 		w.value(claims[i].judgement, value)
 	}
 	if begun {
@@ -247,7 +284,8 @@ func (w *line) headers(name string, headers []authz.Header) {
 			w.header(h.Name, h.Value)
 			continue
 		}
-		w.header(h.Name, mask.Value(h.Name, h.Value))
+		value := w.under(mask.Value(h.Name, h.Value), "result/headers/", h.Name)
+		w.header(h.Name, w.under(value, "result/response_headers_to_add/", h.Name))
 	}
 	w.end(']')
 }
@@ -278,4 +316,5 @@ func (w *line) basis(b *authz.Basis) {
 	w.boolean("complete", b.Incomplete == "")
 	w.text("incomplete", b.Incomplete)
 	w.list("masked", b.Masked)
+	w.list("withheld", b.Withheld)
 }

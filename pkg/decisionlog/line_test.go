@@ -188,3 +188,35 @@ func TestLineIsTheMessage(t *testing.T) {
 		t.Errorf("the message (-line +message):\n%s", diff)
 	}
 }
+
+// TestWithheld has the policy mask places, of which some are recorded elsewhere too.
+func TestWithheld(t *testing.T) {
+	keep := decisionlog.Keep{Headers: []string{"x-tenant"}, Cookies: []string{"lang"}, Query: []string{"page"}, Claims: []string{"exp", "aud"}}
+	for withheld, want := range map[string]string{
+		"input/attributes/request/http/method":           `"method":"[masked]"`,
+		"input/attributes/request/http/path":             `"path":"[masked]"`,
+		"input/parsed_path/1":                            `"path":"[masked]"`,
+		"input/attributes/request/http/headers/x-tenant": `"x-tenant":"[masked]"`,
+		"input/attributes/request/http/headers/cookie":   `"lang":"[masked]"`,
+		"input/parsed_query":                             `"page":"[masked]"`,
+		"input/source/address":                           `"source":{"address":"[masked]","principal":"spiffe`,
+		"input/attributes/source/address/socketAddress":  `"source":{"address":"[masked]","principal":"spiffe`,
+		"input/source_principal":                         `"principal":"[masked]"`,
+		"input/tokens/users/claims/sub":                  `"sub":"[masked]"`,
+		"input/tokens/users/claims":                      `"exp":"[masked]","aud":"[masked]"`,
+		"input":                                          `"method":"[masked]","host":"[masked]","path":"[masked]"`,
+		"result/headers/x-user":                          `{"name":"x-user","value":"[masked]"}`,
+	} {
+		r := record()
+		r.Decision.Denial = []authz.Header{{Name: "x-user", Value: "ann"}}
+		without := logged(t, keep, r)
+		r.Decision.Basis = &authz.Basis{Withheld: []string{withheld}}
+		text := logged(t, keep, r)
+		if !strings.Contains(text, want) || strings.Contains(without, want) {
+			t.Errorf("%s: want %s in %s", withheld, want, text)
+		}
+		if got := read(t, text).GetWithheld(); len(got) != 1 || got[0] != withheld {
+			t.Errorf("withheld %q", got)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ const maxBasisBytes = 64 << 10
 // basis is what a decision was made from, for its record; nil where nobody records. It is made where
 // a policy is evaluated, which costs ten times as much, and kept with the decision in the memo, so
 // that a decision from there costs nothing more.
-func (s *snapshot) basis(in *sheet, now time.Time, results builtins.NDBCache) *authz.Basis {
+func (s *snapshot) basis(ctx context.Context, in *sheet, now time.Time, results builtins.NDBCache) *authz.Basis {
 	if s.limits.recording == nil {
 		return nil
 	}
@@ -51,6 +52,7 @@ func (s *snapshot) basis(in *sheet, now time.Time, results builtins.NDBCache) *a
 	case len(c.masked) > 0:
 		b.Incomplete = "masked values"
 	}
+	s.maskByPolicy(ctx, now, b)
 	return b
 }
 

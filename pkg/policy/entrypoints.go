@@ -162,6 +162,9 @@ func (s *snapshot) at(ctx context.Context, c choice) (*snapshot, error) {
 	view.computeConstants(ctx)
 	view.reads = view.findReads()
 	view.names = newVocabulary(&view.reads.input)
+	if view.mask, err = view.prepareMask(); err != nil {
+		return nil, err
+	}
 	view.strip, err = view.outputHeaders(c.OutputHeaders)
 	return &view, err
 }

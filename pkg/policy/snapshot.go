@@ -37,6 +37,7 @@ type snapshot struct {
 	reads reads
 	names vocabulary
 	memo  *memo
+	mask  *query // what of a decision is not recorded; nil: no rule says
 }
 
 // parseEntrypoint makes a reference of a path. Numbers index arrays, as in opa-envoy-plugin.
@@ -129,7 +130,7 @@ func (s *snapshot) decide(ctx context.Context, now time.Time, req *authz.Request
 func (s *snapshot) ask(ctx context.Context, now time.Time, in *sheet) (authz.Decision, error) {
 	results := s.results()
 	decision, err := s.answer(ctx, now, in, results)
-	decision.Basis = s.basis(in, now, results)
+	decision.Basis = s.basis(ctx, in, now, results)
 	return decision, err
 }
 

@@ -96,7 +96,10 @@ type Decision struct {
 	// Why it is not complete.
 	Incomplete string `protobuf:"bytes,29,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
 	// The places that were masked, as paths from the record: input/attributes/request/http/headers/x-key.
-	Masked        []string `protobuf:"bytes,30,rep,name=masked,proto3" json:"masked,omitempty"`
+	Masked []string `protobuf:"bytes,30,rep,name=masked,proto3" json:"masked,omitempty"`
+	// The places that the policy's own rule, system.log.mask, has masked or removed, in input and where
+	// else the record would have them.
+	Withheld      []string `protobuf:"bytes,31,rep,name=withheld,proto3" json:"withheld,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -337,6 +340,13 @@ func (x *Decision) GetIncomplete() string {
 func (x *Decision) GetMasked() []string {
 	if x != nil {
 		return x.Masked
+	}
+	return nil
+}
+
+func (x *Decision) GetWithheld() []string {
+	if x != nil {
+		return x.Withheld
 	}
 	return nil
 }
@@ -628,7 +638,7 @@ var File_sallyport_decision_v1_decision_proto protoreflect.FileDescriptor
 
 const file_sallyport_decision_v1_decision_proto_rawDesc = "" +
 	"\n" +
-	"$sallyport/decision/v1/decision.proto\x12\x15sallyport.decision.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\v\n" +
+	"$sallyport/decision/v1/decision.proto\x12\x15sallyport.decision.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\v\n" +
 	"\bDecision\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x128\n" +
@@ -666,7 +676,8 @@ const file_sallyport_decision_v1_decision_proto_rawDesc = "" +
 	"\n" +
 	"incomplete\x18\x1d \x01(\tR\n" +
 	"incomplete\x12\x16\n" +
-	"\x06masked\x18\x1e \x03(\tR\x06masked\x1a:\n" +
+	"\x06masked\x18\x1e \x03(\tR\x06masked\x12\x1a\n" +
+	"\bwithheld\x18\x1f \x03(\tR\bwithheld\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
