@@ -180,11 +180,12 @@ func (w *line) peer(name string, p *authz.Peer) {
 	}
 	w.begin(name, '{')
 	address, principal := p.Address, p.Principal
-	for _, at := range []string{"input/attributes/" + name, "input/" + name} {
-		address, principal = w.under(address, at, "/address"), w.under(principal, at, "/principal")
+	if len(w.withheld) > 0 {
+		address = w.shown(address, "input/attributes/"+name+"/address", "input/"+name+"/address")
+		principal = w.shown(principal, "input/attributes/"+name+"/principal", "input/"+name+"/principal", "input/"+name+"_principal")
 	}
 	w.text("address", address)
-	w.text("principal", w.under(principal, "input/"+name, "_principal"))
+	w.text("principal", principal)
 	if p.Port != 0 {
 		w.integer("port", int64(p.Port))
 	}
