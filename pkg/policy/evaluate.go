@@ -38,6 +38,7 @@ func (s *snapshot) evaluate(ctx context.Context, q query, now time.Time, input *
 	if ctx.Err() != nil {
 		return nil, s.tooLate(ctx)
 	}
+	_ = makeRoom(0)
 	meter := &meter{ctx: ctx, left: s.limits.maxSteps}
 	err = topdown.NewQuery(q.body).
 		WithQueryCompiler(q.compiler).
