@@ -10,9 +10,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -166,5 +169,28 @@ func TestDecisionLogMistakes(t *testing.T) {
 		if got := fmt.Sprint(err); want == "" && err != nil || !strings.Contains(got, want) {
 			t.Errorf("%s: %s, want %s", setting, got, want)
 		}
+	}
+}
+
+// TestLogConfig holds that no setting of the log is lost on the way.
+func TestLogConfig(t *testing.T) {
+	cfg := config.Default()
+	cfg.DecisionLog.Keep = config.Keep{Headers: []string{"a"}, Cookies: []string{"b"}, Query: []string{"c"}, Claims: []string{"d"}, Body: []string{"e"}}
+	got := logConfig(&cfg, []decisionlog.Sink{{Name: "test"}})
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[decisionlog.Config]()) {
+		if field.Name != "Logger" && reflect.ValueOf(got).FieldByIndex(field.Index).IsZero() {
+			t.Errorf("%s is lost", field.Name)
+		}
+	}
+	want := decisionlog.Keep{Headers: []string{"a"}, Cookies: []string{"b"}, Query: []string{"c"}, Claims: []string{"d"}}
+	if diff := cmp.Diff(want, got.Keep); diff != "" {
+		t.Errorf("what is kept (-want +got):\n%s", diff)
+	}
+	if r := recording(&cfg); !slices.Equal(r.Claims, []string{"d"}) || !slices.Equal(r.Body, []string{"e"}) {
+		t.Errorf("recording %+v", r)
+	}
+	cfg.DecisionLog.Stdout = false
+	if recording(&cfg) != nil {
+		t.Error("nobody takes records, and decisions carry their basis")
 	}
 }

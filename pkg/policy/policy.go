@@ -147,8 +147,8 @@ type Config struct {
 	// there is none.
 	MemoBytes int
 
-	// OPA is OPA's own configuration: services, bundles, keys, discovery, status, labels, caching,
-	// persistence_directory. "${NAME}" in a text is the environment variable NAME. With bundles or
+	// OPA is OPA's own configuration: services, bundles, keys, discovery, status, decision_logs, labels,
+	// caching, persistence_directory. "${NAME}" in a text is the environment variable NAME. With bundles or
 	// discovery, Default is not used.
 	OPA map[string]any
 

@@ -269,7 +269,7 @@ type Policy struct {
 	Memo Memo `yaml:"memo"`
 
 	// OPA is OPA's own configuration, word for word: services, bundles, keys, discovery, status,
-	// labels, caching, persistence_directory. ${NAME} in a text is the environment variable NAME. Bundles
+	// decision_logs, labels, caching, persistence_directory. ${NAME} in a text is the environment variable NAME. Bundles
 	// and files together are one policy: a package comes from one of them.
 	OPA map[string]any `yaml:"opa" source:"OPA, configuration"`
 }
