@@ -168,6 +168,7 @@ func TestFullDisk(t *testing.T) {
 			_ = log.Record(t.Context(), record())
 			time.Sleep(time.Minute)
 		}
+		synctest.Wait()
 		full.room = 1 << 20
 		time.Sleep(time.Minute)
 		if err := log.Close(t.Context()); err != nil {
