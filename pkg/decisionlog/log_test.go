@@ -144,10 +144,19 @@ func TestDenyWhenFull(t *testing.T) {
 // A full disk takes a part, then nothing, and then is emptied.
 type disk struct {
 	bytes.Buffer
+	mu   sync.Mutex
 	room int
 }
 
+func (d *disk) empty() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.room = 1 << 20
+}
+
 func (d *disk) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	n := min(len(p), d.room)
 	d.room -= n
 	d.Buffer.Write(p[:n])
@@ -168,8 +177,7 @@ func TestFullDisk(t *testing.T) {
 			_ = log.Record(t.Context(), record())
 			time.Sleep(time.Minute)
 		}
-		synctest.Wait()
-		full.room = 1 << 20
+		full.empty()
 		time.Sleep(time.Minute)
 		if err := log.Close(t.Context()); err != nil {
 			t.Fatal(err)
