@@ -26,14 +26,16 @@ const Text = "[masked]"
 func Value(name, value string) string { return Judge(name).Value(value) }
 
 // Value is a value as it may be recorded under a name of which this is the judgement.
-func (j Judgement) Value(value string) string {
+func (j Judgement) Value(value string) string { return j.value(value, 0) }
+
+func (j Judgement) value(value string, depth int) string {
 	switch {
 	case value == "":
 		return ""
 	case j == Secret, j == Doubtful && random(value):
 		return Text
 	}
-	return Free(value)
+	return free(value, depth)
 }
 
 // Path is the path of a request, with or without its query, as it may be recorded.
@@ -42,19 +44,16 @@ func Path(path string) string {
 	if at := strings.IndexByte(path, '?'); at >= 0 {
 		clean, query = path[:at], path[at:]
 	}
-	last := ""
+	e, last := editor{from: clean}, ""
 	for begin := 0; begin < len(clean); {
-		end := len(clean)
-		if at := strings.IndexByte(clean[begin:], '/'); at >= 0 {
-			end = begin + at
-		}
+		end := until(clean, begin, "/")
 		segment := clean[begin:end]
 		if kept := Segment(last, segment); kept != segment {
-			clean = clean[:begin] + kept + clean[end:]
-			end = begin + len(kept)
+			e.replace(begin, end, kept)
 		}
 		last, begin = segment, end+1
 	}
+	clean = e.text()
 	if query == "" {
 		return clean
 	}

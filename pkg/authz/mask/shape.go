@@ -7,11 +7,21 @@ import (
 )
 
 // Free is a text without the credentials that its own shape shows. A text without any is returned
-// as it is.
-func Free(text string) string {
+// as it is. It takes time in proportion to the length, whatever a caller sends.
+func Free(text string) string { return free(text, 0) }
+
+const (
+	longest = 16 << 10 // of a text that is looked through; a longer one that has any sign is masked
+	deepest = 3        // values within values: a URL in a parameter of a URL
+)
+
+func free(text string, depth int) string {
 	look := glance(text)
 	if look == (signs{}) {
 		return text
+	}
+	if len(text) > longest || depth > deepest {
+		return Text
 	}
 	if look.space && (hasScheme(text) || strings.Contains(text, "PRIVATE KEY")) || look.brace && secretMember(text) {
 		return Text
@@ -20,7 +30,7 @@ func Free(text string) string {
 		text = userinfo(text)
 	}
 	if look.equals {
-		text = pairs(text)
+		text = pairs(text, depth)
 	}
 	if look.space {
 		text = schemes(text)
@@ -29,6 +39,28 @@ func Free(text string) string {
 		text = tokens(text)
 	}
 	return text
+}
+
+// An editor makes a text with parts of another masked.
+type editor struct {
+	from string
+	out  []byte
+	done int // bytes of from
+}
+
+// mask takes out a part that comes after those before.
+func (e *editor) mask(begin, end int) { e.replace(begin, end, Text) }
+
+func (e *editor) replace(begin, end int, with string) {
+	e.out = append(append(e.out, e.from[e.done:begin]...), with...)
+	e.done = end
+}
+
+func (e *editor) text() string {
+	if e.out == nil {
+		return e.from
+	}
+	return string(append(e.out, e.from[e.done:]...))
 }
 
 // signs are what a text must have to hold a credential. Most have none, or a space alone.
@@ -102,74 +134,74 @@ func isOneFold(word string, words []string) bool {
 
 // schemes masks the word after a scheme's name, amid a text.
 func schemes(text string) string {
+	e := editor{from: text}
 	for begin := 0; ; {
 		space := strings.IndexByte(text[begin:], ' ')
 		if space < 0 {
-			return text
+			return e.text()
 		}
 		scheme := strings.Trim(text[begin:begin+space], `"'(,;:=`)
 		begin += space + 1
 		if len(scheme) < 3 || !isOneFold(scheme, schemeNames) {
 			continue
 		}
-		end := begin
-		for end < len(text) && text[end] != ' ' {
-			end++
-		}
+		end := until(text, begin, " ")
 		if end > begin && follows(scheme, text[begin:end]) {
-			text = text[:begin] + Text + text[end:]
+			e.mask(begin, end)
 		}
 	}
+}
+
+// until is where the first of some bytes is, or the end.
+func until(text string, from int, stops string) int {
+	if at := strings.IndexAny(text[from:], stops); at >= 0 {
+		return from + at
+	}
+	return len(text)
 }
 
 // userinfo masks the user and password of URLs (RFC 3986, section 3.2.1).
 func userinfo(text string) string {
+	e := editor{from: text}
 	for from := 0; ; {
 		at := strings.Index(text[from:], "://")
 		if at < 0 {
-			return text
+			return e.text()
 		}
 		from += at + len("://")
-		end := from + strings.IndexAny(text[from:]+"/", "/?# \"'")
+		end := until(text, from, "/?# \"'")
 		if sign := strings.LastIndexByte(text[from:end], '@'); sign >= 0 {
-			text = text[:from] + Text + text[from+sign:]
-			from += len(Text)
+			e.mask(from, from+sign)
 		}
+		from = end
 	}
 }
 
-// pairs masks the values of name=value, as in a query, a cookie or a parameter of a header.
-func pairs(text string) string {
+// pairs masks the values of name=value, as in a query, a cookie or a parameter of a header. A value may
+// be a query itself, percent-encoded.
+func pairs(text string, depth int) string {
+	e := editor{from: text}
 	for from := 0; ; {
 		at := strings.IndexByte(text[from:], '=')
 		if at < 0 {
-			return text
+			return e.text()
 		}
+		begin := from + strings.LastIndexAny(text[from:from+at], "?&;,# \t\"'{(/") + 1
 		at += from
-		from = at + 1
-		begin := at
-		for begin > 0 && !strings.ContainsRune("?&;,# \t\"'{(/", rune(text[begin-1])) {
-			begin--
-		}
-		end := valueEnd(text, from)
-		name, value := unescape(text[begin:at]), unescape(text[from:end])
-		if Value(name, value) != value { // a value may be a query itself, percent-encoded
-			text = text[:from] + Text + text[end:]
-			from += len(Text)
+		from = valueEnd(text, at+1)
+		name, value := unescape(text[begin:at]), unescape(text[at+1:from])
+		if Judge(name).value(value, depth+1) != value {
+			e.mask(at+1, from)
 		}
 	}
 }
 
 // valueEnd finds the end of a value, which may be a quoted string.
 func valueEnd(text string, from int) int {
-	stops := "&;,# \t\"'"
 	if from < len(text) && text[from] == '"' {
-		stops, from = `"`, from+1
+		return until(text, from+1, `"`)
 	}
-	if at := strings.IndexAny(text[from:], stops); at >= 0 {
-		return from + at
-	}
-	return len(text)
+	return until(text, from, "&;,# \t\"'")
 }
 
 func unescape(text string) string {
@@ -196,6 +228,7 @@ func secretMember(text string) bool {
 // tokens masks JSON Web Tokens, whole or in part (RFC 7519, section 3): words with a part that is an
 // object in base64url.
 func tokens(text string) string {
+	e := editor{from: text}
 	for begin := 0; begin < len(text); {
 		if !isWord(text[begin]) {
 			begin++
@@ -206,12 +239,11 @@ func tokens(text string) string {
 			end++
 		}
 		if hasObject(text[begin:end]) {
-			text = text[:begin] + Text + text[end:]
-			end = begin + len(Text)
+			e.mask(begin, end)
 		}
 		begin = end
 	}
-	return text
+	return e.text()
 }
 
 // hasObject tells whether a part of a word begins as an object does. Parts are parted by dots, which
