@@ -106,8 +106,8 @@ func (c *controlPlane) start(ctx context.Context) error {
 	})
 	c.listen()
 	err := c.manager.Start(ctx)
-	if current := e.current.Load(); err == nil && current != nil {
-		err = c.adopt(ctx, current.base.compiler)
+	if err == nil {
+		err = c.adopt(ctx, e.current.Load())
 	}
 	if err != nil {
 		return &ConfigError{Path: "opa", Err: fmt.Errorf("policy: opa: %w", err)}

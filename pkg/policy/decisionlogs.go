@@ -195,14 +195,25 @@ func (h *handled) All() map[string]any {
 	return map[string]any{"timer_server_handler_ns": h.took.Nanoseconds()}
 }
 
+// lend compiles the modules once more for OPA's plugins, which compile bundles into the compiler that
+// they have: that must not be the one that checks read.
+func (s *snapshot) lend(ctx context.Context, src *source) (*ast.Compiler, error) {
+	if !s.limits.logging {
+		return nil, nil
+	}
+	again := *s
+	err := again.compile(ctx, src.modules, src.capabilities)
+	return again.compiler, err
+}
+
 // adopt gives OPA's plugins the rules of the policy that decides now, those of files as well: the
 // decision-log plugin asks some of them.
-func (c *controlPlane) adopt(ctx context.Context, compiler *ast.Compiler) error {
-	if c == nil || !c.started {
+func (c *controlPlane) adopt(ctx context.Context, made *edition) error {
+	if c == nil || !c.started || made == nil || made.lent == nil {
 		return nil
 	}
 	params := storage.TransactionParams{Write: true, Context: storage.NewContext()}
-	plugins.SetCompilerOnContext(params.Context, compiler)
+	plugins.SetCompilerOnContext(params.Context, made.lent)
 	// On the store behind the gate, because nothing is written from which to make a policy.
 	return storage.Txn(ctx, c.store.Store, params, func(storage.Transaction) error { return nil })
 }

@@ -2,17 +2,20 @@ package policy_test
 
 import (
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sallyport/sallyport/pkg/authz"
 	"github.com/sallyport/sallyport/pkg/policy"
 )
 
@@ -161,8 +164,18 @@ func TestDecisionLogsOfBundles(t *testing.T) {
 	if _, sent := event["nd_builtin_cache"]; sent {
 		t.Error("results of builtins are sent, and nd_builtin_cache is off")
 	}
+	// Checks go on meanwhile: what OPA's plugins compile into is not what checks read.
+	ctx, cancel := context.WithCancel(t.Context())
+	var checks sync.WaitGroup
+	checks.Go(func() {
+		for ctx.Err() == nil {
+			_, _ = e.Decide(context.Background(), get(t, "/orders"), authz.Identity{})
+		}
+	})
 	r.serve(bundlePath, pack(t, content{revision: "r2", rego: rules("parsed_path")}, nil))
 	j.await(t, "policy loaded revision=r2")
+	cancel()
+	checks.Wait()
 	if _, err := e.DecisionLogs().Write(fmt.Appendf(nil, logged, "d2", true, 0)); err != nil {
 		t.Fatal(err)
 	}

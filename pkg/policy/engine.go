@@ -115,6 +115,7 @@ func (e *Engine) openOPA(ctx context.Context) error {
 		asides:    asides{newStore[uintptr, *aside](asidesBytes, new(atomic.Uint64))},
 		counts:    &e.counts,
 		recording: e.config.Recording,
+		logging:   LogsDecisions(e.config.OPA),
 	}
 	return nil
 }

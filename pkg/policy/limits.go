@@ -23,6 +23,7 @@ type limits struct {
 	memoBytes int
 	logger    *slog.Logger
 	recording *Recording // nil: nobody records
+	logging   bool       // OPA's plugin may log decisions
 }
 
 // sheet is one to write on; done takes it back.
