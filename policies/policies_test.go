@@ -18,10 +18,11 @@ import (
 )
 
 // wantCoverage is in percent of the lines that can be evaluated.
-const wantCoverage = 95
+const wantCoverage = 100
 
 func TestRego(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	const patience = 4 * time.Minute // raced, on a machine with other work
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	modules := parse(t)
 	tracer := cover.New()
@@ -33,7 +34,7 @@ func TestRego(t *testing.T) {
 		SetModules(modules).
 		SetCoverageQueryTracer(tracer).
 		RaiseBuiltinErrors(true).
-		SetTimeout(time.Minute).
+		SetTimeout(patience).
 		RunTests(ctx, txn)
 	if err != nil {
 		t.Fatal(err)

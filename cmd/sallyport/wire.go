@@ -195,6 +195,7 @@ func policyConfig(cfg *config.Config, logger *slog.Logger) policy.Config {
 	out := policy.Config{
 		Entrypoint: p.Path, Files: p.Files, Default: policies.FS, Data: p.Data, OutputHeaders: p.OutputHeaders,
 		Capabilities: policy.Capabilities(p.Capabilities), MaxSteps: int64(p.MaxSteps), MemoBytes: memo, OPA: p.OPA, Logger: logger,
+		Library: policies.Library,
 	}
 	for _, e := range p.Entrypoints {
 		out.Entrypoints = append(out.Entrypoints, policy.Entrypoint{

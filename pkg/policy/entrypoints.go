@@ -127,6 +127,9 @@ type edition struct {
 // newEdition compiles a source and prepares its entrypoints. Missing are the choices whose rule
 // the policy does not have.
 func newEdition(ctx context.Context, src *source, choices []choice, l limits) (made *edition, missing error, err error) {
+	if err := src.addLibrary(); err != nil {
+		return nil, nil, fmt.Errorf("policy: load the library: %w", err)
+	}
 	base := &snapshot{revision: src.revision(), limits: l}
 	if err := base.open(ctx, src.data); err != nil {
 		return nil, nil, err

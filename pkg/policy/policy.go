@@ -2,6 +2,7 @@
 //
 //  1. New reads the sources: files (source.go), which are watched (watch.go), and the bundles that
 //     OPA's own plugins fetch (controlplane.go, stored.go); without any, the shipped policies.
+//     To them come the packages of the library that they import (library.go).
 //  2. They become one immutable edition (reload.go, entrypoints.go), compiled and prepared before
 //     it is swapped in: a snapshot (snapshot.go) for each entrypoint, with modules, data, query and
 //     revision. Rules that depend on data alone are evaluated then, once (constant.go), so a policy
@@ -124,6 +125,12 @@ type Config struct {
 
 	// Default holds the policies that are used without Files.
 	Default fs.FS
+
+	// Library holds packages for policies to import, in folders of the same path: the package
+	// data.a.b in a/b. Those that the policy refers to are added to it, from wherever it came, and
+	// those that they refer to. A package that the policy has itself, in rules or as data, stays its
+	// own. nil: there is none.
+	Library fs.FS
 
 	// Data is merged under data. What the files define too is an error.
 	Data map[string]any

@@ -70,7 +70,7 @@ func everything() reads { return reads{input: part{whole: true}} }
 
 // findReads looks through the entrypoint and all rules that can be reached from it.
 func (s *snapshot) findReads() reads {
-	f := &readFinder{compiler: s.compiler, seen: map[visit]bool{}, found: reads{deterministic: true}}
+	f := &readFinder{snapshot: s, withData: s.replacesData(), compiler: s.compiler, seen: map[visit]bool{}, found: reads{deterministic: true}}
 	f.reach(s.entrypoint)
 	for len(f.queue) > 0 {
 		next := f.queue[0]
@@ -82,6 +82,8 @@ func (s *snapshot) findReads() reads {
 }
 
 type readFinder struct {
+	snapshot *snapshot
+	withData bool // a "with" may replace what constants were computed from
 	compiler *ast.Compiler
 	seen     map[visit]bool
 	queue    []visit
@@ -107,6 +109,9 @@ func (v visit) parts(walk func(x any)) {
 // reach adds the rules that a reference may lead to.
 func (f *readFinder) reach(ref ast.Ref) {
 	for _, rule := range f.rules(ref) {
+		if !f.withData && f.snapshot.ruledOut(rule) {
+			continue
+		}
 		base, name := f.base(rule), rule.Ref()
 		next := visit{rule, base != nil && ref.HasPrefix(name)}
 		if next.asAlias {

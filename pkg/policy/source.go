@@ -25,14 +25,16 @@ type source struct {
 	data    map[string]any
 
 	capabilities *ast.Capabilities
+	library      fs.FS
 	revisions    []string // of the bundles
 	loose        []string // digests of what came outside of bundles
 	archives     []string // digests of the bundles' files
+	borrowed     []string // digests of what came from the library
 }
 
 // readSource reads all that the configuration names.
 func readSource(config Config, capabilities *ast.Capabilities) (*source, error) {
-	s := &source{modules: map[string]*ast.Module{}, data: map[string]any{}, capabilities: capabilities}
+	s := &source{modules: map[string]*ast.Module{}, data: map[string]any{}, capabilities: capabilities, library: config.Library}
 	for _, name := range config.Files {
 		if err := s.addPath(name); err != nil {
 			return nil, fmt.Errorf("policy: load %s: %w", name, err)
@@ -232,9 +234,9 @@ func merge(dst, src map[string]any) (conflict []string, ok bool) {
 // It does not depend on the order of files or on where they lie.
 func (s *source) revision() string {
 	names := slices.Clone(s.revisions)
-	if len(s.loose) > 0 {
-		slices.Sort(s.loose)
-		names = append(names, digest([]byte(strings.Join(s.loose, "")))[:12])
+	if beside := slices.Concat(s.loose, s.borrowed); len(beside) > 0 {
+		slices.Sort(beside)
+		names = append(names, digest([]byte(strings.Join(beside, "")))[:12])
 	}
 	return strings.Join(names, ",")
 }

@@ -249,7 +249,8 @@ type Policy struct {
 	Entrypoints []Entrypoint `yaml:"entrypoints" empty:"ok"`
 
 	// Files are Rego, JSON and YAML files, bundles, and directories of these. They are watched.
-	// Without any, and without bundles, the shipped policies decide.
+	// Without any, and without bundles, the shipped policies decide. Policies may import the packages
+	// of the library (policies/README.md), which are added where they are.
 	Files []string `yaml:"files" empty:"ok"`
 
 	// Data is merged under data. What it holds is the policy's matter.
