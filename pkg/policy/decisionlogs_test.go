@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	opabundle "github.com/open-policy-agent/opa/v1/bundle"
 
 	"github.com/sallyport/sallyport/pkg/authz"
 	"github.com/sallyport/sallyport/pkg/policy"
@@ -145,7 +146,7 @@ func TestDecisionLogsOfBundles(t *testing.T) {
 	rules := func(mask string) string {
 		return "package envoy.authz\n\nallow := true\n\nmask contains \"/input/" + mask + "\"\n"
 	}
-	r.serve(bundlePath, pack(t, content{revision: "r1", rego: rules("n")}, nil))
+	r.serve(bundlePath, pack(t, content{revision: "r1", rego: rules("n"), data: found(1)}, nil))
 	config := opa(r.URL, nil, plane.logging(map[string]any{"mask_decision": "/envoy/authz/mask"}))
 	services, _ := config["services"].(map[string]any)
 	services["registry"] = map[string]any{"url": r.URL}
@@ -172,6 +173,9 @@ func TestDecisionLogsOfBundles(t *testing.T) {
 			_, _ = e.Decide(context.Background(), get(t, "/orders"), authz.Identity{})
 		}
 	})
+	patch := []opabundle.PatchOperation{{Op: "replace", Path: "/found/a", Value: 2}}
+	r.serve(bundlePath, pack(t, content{revision: "patched", patch: patch}, nil))
+	j.await(t, "policy loaded revision=patched")
 	r.serve(bundlePath, pack(t, content{revision: "r2", rego: rules("parsed_path")}, nil))
 	j.await(t, "policy loaded revision=r2")
 	cancel()
