@@ -13,6 +13,7 @@ COPY cmd/ cmd/
 COPY deploy/ deploy/
 COPY pkg/ pkg/
 COPY policies/ policies/
+COPY proto/ proto/
 ARG TARGETOS
 ARG TARGETARCH
 ARG VERSION=devel

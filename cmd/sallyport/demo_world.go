@@ -56,11 +56,12 @@ type observation struct {
 }
 
 // Record implements [authz.Recorder].
-func (w *world) Record(ctx context.Context, record *authz.Record) {
+func (w *world) Record(ctx context.Context, record *authz.Record) error {
 	select {
 	case w.decisions <- observation{record, telemetry.TraceID(ctx)}:
 	default: // nobody looks any more
 	}
+	return nil
 }
 
 // startWorld starts everything and says so on out, line by line.

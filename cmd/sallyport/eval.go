@@ -313,7 +313,10 @@ func (q *question) verified(ctx context.Context, engine *policy.Engine, decider 
 }
 
 // Record implements [authz.Recorder].
-func (a *reply) Record(_ context.Context, record *authz.Record) { a.record = *record }
+func (a *reply) Record(_ context.Context, record *authz.Record) error {
+	a.record = *record
+	return nil
+}
 
 // outcome is the first line of what is printed.
 func (a *reply) outcome() string {

@@ -3,17 +3,14 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
 	"github.com/sallyport/sallyport/pkg/authz"
-	"github.com/sallyport/sallyport/pkg/decisionlog"
 	"github.com/sallyport/sallyport/pkg/envoy"
 	"github.com/sallyport/sallyport/pkg/policy"
 	"github.com/sallyport/sallyport/pkg/server"
@@ -55,7 +52,9 @@ func (l *line) build(ctx context.Context, cfg *config.Config, env environment) e
 		return err
 	}
 	l.logger = slog.New(t.LogHandler(env.logger.Handler()))
-	engine, err := policy.New(ctx, policyConfig(cfg, l.logger))
+	configured := policyConfig(cfg, l.logger)
+	configured.Recording = recording(cfg)
+	engine, err := policy.New(ctx, configured)
 	if err != nil {
 		return placed(cfg, err)
 	}
@@ -65,7 +64,7 @@ func (l *line) build(ctx context.Context, cfg *config.Config, env environment) e
 		return err
 	}
 	l.closers = append(l.closers, func(context.Context) error { return verifier.Close() })
-	log, err := l.decisionLog(cfg, env)
+	log, err := l.decisionLog(cfg, env, t, engine)
 	if err != nil {
 		return err
 	}
@@ -115,28 +114,6 @@ func (l *line) close(ctx context.Context) error {
 		errs = append(errs, closer(ctx))
 	}
 	return errors.Join(errs...)
-}
-
-// decisionLog starts the log, which is nil where nobody wants it.
-func (l *line) decisionLog(cfg *config.Config, env environment) (*decisionlog.Log, error) {
-	var sinks []io.Writer
-	if cfg.DecisionLog.Stdout {
-		sinks = append(sinks, env.stdout)
-	}
-	if name := cfg.DecisionLog.File; name != "" {
-		file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		if err != nil {
-			return nil, fmt.Errorf("decisionLog.file: %w", err)
-		}
-		l.closers = append(l.closers, func(context.Context) error { return file.Close() })
-		sinks = append(sinks, file)
-	}
-	if len(sinks) == 0 {
-		return nil, nil
-	}
-	log := decisionlog.New(l.logger, sinks...)
-	l.closers = append(l.closers, func(context.Context) error { return log.Close() })
-	return log, nil
 }
 
 // newVerifier makes the first door.

@@ -44,10 +44,10 @@ type Decider interface {
 
 // A Recorder receives the record of every check, exactly once, after the decision.
 //
-// Record is called concurrently and must not block: the caller is waiting.
-// The record is shared and must not be changed.
+// An error denies: a check that must be recorded and cannot be is not allowed. Record is called
+// concurrently; the caller is waiting. The record is shared and must not be changed.
 type Recorder interface {
-	Record(ctx context.Context, record *Record)
+	Record(ctx context.Context, record *Record) error
 }
 
 // A Checker takes requests through both doors. Its fields are set before the first Check.
@@ -80,7 +80,7 @@ func (c *Checker) Check(ctx context.Context, req *Request) Decision {
 		record.Decision = deny(&record, c.Challenge)
 	}
 	record.Duration = c.now().Sub(record.Time)
-	if err := guard(func() error { c.Recorder.Record(ctx, &record); return nil }); err != nil {
+	if err := guard(func() error { return c.Recorder.Record(ctx, &record) }); err != nil {
 		return refuse(&record, c.Challenge, err)
 	}
 	return record.Decision

@@ -27,11 +27,21 @@ func (f decide) Decide(ctx context.Context, req *authz.Request, id authz.Identit
 
 type records []authz.Record
 
-func (rs *records) Record(_ context.Context, r *authz.Record) { *rs = append(*rs, *r) }
+func (rs *records) Record(_ context.Context, r *authz.Record) error {
+	*rs = append(*rs, *r)
+	return nil
+}
 
 type panicking struct{}
 
-func (panicking) Record(context.Context, *authz.Record) { panics("disk") }
+func (panicking) Record(context.Context, *authz.Record) error {
+	panics("disk")
+	return nil
+}
+
+type full struct{}
+
+func (full) Record(context.Context, *authz.Record) error { return failure(authz.Unrecorded) }
 
 func panics(value any) { panic(value) } //nolint:forbidigo // what the Checker must survive
 
@@ -222,6 +232,25 @@ func TestRecorderThatPanicsDenies(t *testing.T) {
 	}
 	if d := checker.Check(context.Background(), get("/", nil)); d.Allowed || d.Reason != authz.Internal || d.ID == "" {
 		t.Errorf("an unrecorded check was answered with %+v", d)
+	}
+}
+
+// A record that must be kept and cannot be denies, and who records after it knows.
+func TestRecorderThatFailsDenies(t *testing.T) {
+	var before, after records
+	checker := authz.Checker{
+		Verifier: identified(slot(authz.TokenValid), nil), Decider: decided(authz.Decision{Allowed: true}, nil),
+		Recorder: authz.Recorders{&before, full{}, &after},
+	}
+	d := checker.Check(context.Background(), get("/", nil))
+	if d.Allowed || d.Reason != authz.Unrecorded || d.Status != 503 || d.ID == "" {
+		t.Errorf("an unrecorded check was answered with %+v", d)
+	}
+	if len(before) != 1 || !before[0].Decision.Allowed {
+		t.Errorf("recorded before: %+v", before)
+	}
+	if len(after) != 1 || after[0].Decision.Allowed || after[0].Decision.Reason != authz.Unrecorded || after[0].Err == nil {
+		t.Errorf("recorded after: %+v", after)
 	}
 }
 

@@ -14,6 +14,7 @@ type Decision struct {
 	Revision   string // of the policy that decided
 	Entrypoint string // the policy's rule that was asked, such as data.envoy.authz.allow; "" where none was
 	Cached     bool   // the policy gave this answer to an earlier check
+	Basis      *Basis // what it was made from; nil where nobody records that, or no policy was asked
 
 	// Of an allow.
 	Upstream Mutation // what changes on the request
@@ -141,6 +142,7 @@ func refuse(record *Record, challenge Challenge, err error) Decision {
 		Detail:     err.Error(),
 		Revision:   record.Decision.Revision,
 		Entrypoint: record.Decision.Entrypoint,
+		Basis:      record.Decision.Basis,
 		Body:       reason.text(),
 	}
 	return deny(&refused, challenge)

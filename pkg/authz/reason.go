@@ -41,8 +41,9 @@ const (
 	BodyMalformed       Reason = "body_malformed"        // not what its content type says
 
 	// The server itself.
-	Timeout  Reason = "timeout"
-	Internal Reason = "internal"
+	Timeout    Reason = "timeout"
+	Internal   Reason = "internal"
+	Unrecorded Reason = "unrecorded" // the record of the check has no room, and must have
 	// NotReady and Overloaded are the only reasons that reach Envoy as a gRPC error (UNAVAILABLE):
 	// this server cannot decide anything now.
 	NotReady   Reason = "not_ready"
@@ -77,7 +78,7 @@ func (r Reason) status() int {
 		return 500
 	case TokenRequired:
 		return 401
-	case TokenKeysUnavailable, TokenRevocationStale, NotReady, Overloaded, Timeout:
+	case TokenKeysUnavailable, TokenRevocationStale, NotReady, Overloaded, Timeout, Unrecorded:
 		return 503
 	}
 	if r.oauthError() != "" {
@@ -113,7 +114,7 @@ func (r Reason) text() string {
 		return "the token has expired"
 	case TokenRequired:
 		return "the request carries no token"
-	case Internal, Timeout, TokenKeysUnavailable, TokenRevocationStale, NotReady, Overloaded:
+	case Internal, Timeout, TokenKeysUnavailable, TokenRevocationStale, NotReady, Overloaded, Unrecorded:
 		return "the request cannot be authorized now"
 	}
 	if r.oauthError() != "" {

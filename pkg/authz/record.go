@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"time"
 )
 
@@ -17,6 +18,17 @@ type Record struct {
 	Identity Identity
 	Decision Decision
 	Err      error // what failed, where something did; for the operator
+}
+
+// A Basis is what a policy decided from, as far as a record may keep it. It is shared by all checks
+// with the same decision, and must not be changed.
+type Basis struct {
+	Input      []byte    // what the policy read of its input, as JSON, credentials masked; nil: not kept
+	Masked     []string  // the places in Input that were masked, as paths
+	Withheld   []string  // places that the policy has masked, wherever else a record would have them
+	Time       time.Time // that the policy saw; zero where it asked for nothing that differs from check to check
+	Results    []byte    // of non-deterministic builtins, as JSON by name and arguments; nil: none
+	Incomplete string    // why that is not all that the policy decided from; "" where it is
 }
 
 // newID makes a version 4 UUID.
@@ -38,9 +50,17 @@ func newID() string {
 // Recorders hands each record to all of them, in order.
 type Recorders []Recorder
 
-// Record implements [Recorder].
-func (rs Recorders) Record(ctx context.Context, record *Record) {
+// Record implements [Recorder]. Where one fails, those after it get the record of the denial that
+// comes of it.
+func (rs Recorders) Record(ctx context.Context, record *Record) error {
+	var failed error
 	for _, r := range rs {
-		r.Record(ctx, record)
+		if err := r.Record(ctx, record); err != nil {
+			failed = errors.Join(failed, err)
+			denied := *record
+			denied.Err, denied.Decision = failed, refuse(record, Challenge{}, failed)
+			record = &denied
+		}
 	}
+	return failed
 }

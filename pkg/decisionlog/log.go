@@ -1,95 +1,169 @@
-// Package decisionlog records: one entry for every check, allowed or denied, as NDJSON.
+// Package decisionlog records: one line for every check, allowed or denied, as NDJSON in the format
+// of sallyport.decision.v1.
 //
-// A check hands its entry to a bounded queue and goes on; one goroutine writes. When the queue is
-// full, since a disk is slow or a reader is gone, entries are dropped and counted, because a log
-// must not become an outage. An entry is masked by what it is made of, before the queue: it has no
-// header, query, body or token, and of the claims only sub.
+// The journey of a record:
+//
+//  1. A check hands its [authz.Record] to [Log.Record]. The line is written at once (line.go), and
+//     credentials are masked while it is: what waits or leaves has none. What the policy read of the
+//     request was masked where it was read, and is copied (see [authz.Basis]).
+//  2. The line goes into a queue for each sink (queue.go), bounded in bytes and in lines, and the
+//     check goes on. A sink that is slow or stuck holds up neither checks nor other sinks.
+//  3. One goroutine for each sink writes, many lines at a time: to standard output or a file that is
+//     rotated (file.go), as OpenTelemetry's log records (otel.go), or where else cmd says.
+//
+// When a queue is full, [WhenFull] says what gives way: the record, the caller's time, or the check.
 package decisionlog
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"sync"
-	"sync/atomic"
+	"time"
 
 	"github.com/sallyport/sallyport/pkg/authz"
 )
 
-// queueSize is how many entries may wait: about half a second of a busy server, 4 MiB.
-const queueSize = 8192
+// WhenFull is what happens to a record for which a queue has no room.
+type WhenFull string
 
-// A Log writes entries to its sinks. It is an [authz.Recorder].
-type Log struct {
-	sinks   []io.Writer
-	logger  *slog.Logger
-	queue   chan Entry
-	done    chan struct{}
-	dropped atomic.Uint64
+// What happens to it. The zero value is Drop.
+const (
+	Drop  WhenFull = "drop"  // it is dropped and counted: a log must not become an outage
+	Block WhenFull = "block" // the check waits for room, for a time, and then it is dropped
+	Deny  WhenFull = "deny"  // the check is denied: nothing is allowed that is not recorded
+)
 
-	mu     sync.RWMutex // guards closed, against a send on the closed queue
-	closed bool
+// A Config says what is recorded, and where it goes.
+type Config struct {
+	Sinks []Sink
+	Keep  Keep
+
+	WhenFull     WhenFull
+	BlockTimeout time.Duration // of Block; 0 means 100 ms
+
+	// MaxBytes and MaxLines bound what waits for each sink; 0 means 16 MiB and 65,536.
+	MaxBytes int
+	MaxLines int
+
+	// Logger receives what an operator should know; nil means nothing does.
+	Logger *slog.Logger
 }
 
-// New starts the writer; Close ends it.
-func New(logger *slog.Logger, sinks ...io.Writer) *Log {
-	l := &Log{sinks: sinks, logger: logger, queue: make(chan Entry, queueSize), done: make(chan struct{})}
-	go l.write()
+// A Sink takes whole lines, many at a time. It is called by one goroutine.
+type Sink struct {
+	Name   string // for messages and metrics
+	Writer io.Writer
+}
+
+// A Log writes records to its sinks. It is an [authz.Recorder].
+type Log struct {
+	config Config
+	keep   *keep
+	queues []*queue
+	lines  sync.Pool // of *[]byte
+}
+
+// New starts the writers; Close ends them.
+func New(config Config) *Log {
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	if config.BlockTimeout == 0 {
+		config.BlockTimeout = 100 * time.Millisecond
+	}
+	if config.MaxBytes == 0 {
+		config.MaxBytes = 16 << 20
+	}
+	if config.MaxLines == 0 {
+		config.MaxLines = 1 << 16
+	}
+	l := &Log{config: config, keep: newKeep(config.Keep), lines: sync.Pool{New: func() any { return new(make([]byte, 0, 2<<10)) }}}
+	for _, sink := range config.Sinks {
+		l.queues = append(l.queues, newQueue(sink, config))
+	}
 	return l
 }
 
-// Record implements [authz.Recorder]. It never blocks.
-func (l *Log) Record(_ context.Context, record *authz.Record) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if l.closed {
-		l.dropped.Add(1)
-		return
+// Record implements [authz.Recorder]. It fails only where WhenFull is Deny.
+func (l *Log) Record(ctx context.Context, record *authz.Record) error {
+	buffer, ok := l.lines.Get().(*[]byte)
+	if !ok {
+		buffer = new([]byte)
 	}
-	select {
-	case l.queue <- NewEntry(record):
-	default:
-		l.dropped.Add(1)
+	line := l.keep.appendLine((*buffer)[:0], ctx, record)
+	err := l.put(ctx, line)
+	if cap(line) <= spare {
+		*buffer = line
+		l.lines.Put(buffer)
 	}
+	return err
 }
 
-// Dropped counts the entries that were not written because the queue was full or closed.
-func (l *Log) Dropped() uint64 { return l.dropped.Load() }
-
-// Close writes what is queued and says if anything was dropped. The sinks stay open.
-func (l *Log) Close() error {
-	l.mu.Lock()
-	alreadyClosed := l.closed
-	l.closed = true
-	l.mu.Unlock()
-	if !alreadyClosed {
-		close(l.queue)
+func (l *Log) put(ctx context.Context, line []byte) error {
+	if l.config.WhenFull == Deny {
+		return l.putAll(line)
 	}
-	<-l.done
-	if n := l.Dropped(); n > 0 {
-		return fmt.Errorf("decisionlog: %d entries were dropped", n)
+	for _, q := range l.queues {
+		var ok bool
+		if l.config.WhenFull == Block {
+			ok = q.await(ctx, line, l.config.BlockTimeout)
+		} else {
+			ok, _ = q.offer(line)
+		}
+		if !ok {
+			q.drop(1)
+		}
 	}
 	return nil
 }
 
-func (l *Log) write() {
-	defer close(l.done)
-	failing := make([]bool, len(l.sinks))
-	for entry := range l.queue {
-		line, err := json.Marshal(entry)
-		if err != nil { // an Entry is strings and numbers
-			l.dropped.Add(1)
-			continue
+// putAll gives a line to all queues or to none, so that no sink has an allow that was none.
+func (l *Log) putAll(line []byte) error {
+	for _, q := range l.queues {
+		q.mu.Lock()
+	}
+	defer func() {
+		for _, q := range l.queues {
+			q.mu.Unlock()
 		}
-		line = append(line, '\n')
-		for i, sink := range l.sinks {
-			_, err := sink.Write(line)
-			if err != nil && !failing[i] { // one line for what an operator must act on, not one an entry
-				l.logger.Error("decisionlog: cannot write", "error", err)
-			}
-			failing[i] = err != nil
+	}()
+	for _, q := range l.queues {
+		if !q.fits(line) {
+			q.dropped++
+			return &authz.Error{Reason: authz.Unrecorded, Err: fmt.Errorf("decisionlog: the queue of %s is full", q.name)}
 		}
 	}
+	for _, q := range l.queues {
+		q.add(line)
+	}
+	return nil
+}
+
+// Dropped counts the records that did not reach a sink, over all sinks: for want of room, or because
+// the sink failed until the end.
+func (l *Log) Dropped() uint64 {
+	var all uint64
+	for _, q := range l.queues {
+		all += q.count()
+	}
+	return all
+}
+
+// Close writes what is queued, until ctx ends, and says if anything was dropped. The sinks stay open.
+func (l *Log) Close(ctx context.Context) error {
+	var wait sync.WaitGroup
+	for _, q := range l.queues {
+		wait.Go(func() { q.close(ctx) })
+	}
+	wait.Wait()
+	var errs []error
+	for _, q := range l.queues {
+		if n := q.count(); n > 0 {
+			errs = append(errs, fmt.Errorf("decisionlog: %d records did not reach %s", n, q.name))
+		}
+	}
+	return errors.Join(errs...)
 }

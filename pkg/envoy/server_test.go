@@ -35,7 +35,10 @@ func (l *line) Decide(context.Context, *authz.Request, authz.Identity) (authz.De
 	return l.decision, l.err
 }
 
-func (l *line) Record(_ context.Context, r *authz.Record) { l.records <- *r }
+func (l *line) Record(_ context.Context, r *authz.Record) error {
+	l.records <- *r
+	return nil
+}
 
 // serve answers with decision and err on loopback, through real gRPC.
 func serve(t *testing.T, decision authz.Decision, err error) (*grpc.ClientConn, *line) {

@@ -19,6 +19,10 @@ type aside struct {
 	bytes sheet // until value is read from them
 	value ast.Value
 	err   error
+
+	record   sync.Once // of a check
+	recorded []byte    // see clerk
+	masked   []string
 }
 
 // asides keeps an aside for each map of claims or of a header. The first door hands out the same
@@ -72,5 +76,5 @@ const (
 // size estimates the memory of the aside with its value and its source, which may have left the
 // first door's cache.
 func (a *aside) size() int {
-	return asideBytes + 2*valueBytes*a.bytes.values + 4*len(a.bytes.bytes)
+	return asideBytes + 2*valueBytes*a.bytes.values + 6*len(a.bytes.bytes)
 }

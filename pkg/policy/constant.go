@@ -57,7 +57,7 @@ func (s *snapshot) constant(ctx context.Context, path ast.Ref) (*ast.Term, error
 	}
 	atLoad := *s
 	atLoad.limits.maxSteps = math.MaxInt64 // constantBudget is the bound here
-	return atLoad.evaluate(ctx, q, time.Time{}, ast.InternedEmptyObject)
+	return atLoad.evaluate(ctx, q, time.Time{}, ast.InternedEmptyObject, nil)
 }
 
 // cache is what an evaluation starts with.

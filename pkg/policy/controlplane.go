@@ -17,6 +17,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/plugins"
 	"github.com/open-policy-agent/opa/v1/plugins/bundle"
 	"github.com/open-policy-agent/opa/v1/plugins/discovery"
+	"github.com/open-policy-agent/opa/v1/plugins/logs"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/topdown/cache"
@@ -54,7 +55,7 @@ func newControlPlane(e *Engine) (*controlPlane, error) {
 	demands := hooks.New(&demands{logger: e.config.Logger})
 	c.manager, err = plugins.New(raw, instance(config), c.store,
 		plugins.Logger(newLogger(e.config.Logger)),
-		plugins.ConsoleLogger(newLogger(e.config.Logger)),
+		plugins.ConsoleLogger(&console{logger{e.config.Logger}}),
 		plugins.WithHooks(demands),
 		plugins.WithParserOptions(ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: e.capabilities}),
 	)
@@ -104,7 +105,11 @@ func (c *controlPlane) start(ctx context.Context) error {
 		}
 	})
 	c.listen()
-	if err := c.manager.Start(ctx); err != nil {
+	err := c.manager.Start(ctx)
+	if err == nil {
+		err = c.adopt(ctx, e.current.Load())
+	}
+	if err != nil {
 		return &ConfigError{Path: "opa", Err: fmt.Errorf("policy: opa: %w", err)}
 	}
 	return nil
@@ -140,9 +145,18 @@ func (c *controlPlane) close() {
 		defer cancel()
 		if !c.started {
 			cancel() // there is no report to send
+			c.startLogs(ctx)
 		}
 		c.manager.Stop(ctx)
 	})
+}
+
+// startLogs starts OPA's decision-log plugin where nothing else did: until it runs, its end would be
+// waited for without end. It has nothing to send.
+func (c *controlPlane) startLogs(ctx context.Context) {
+	if plugin := logs.Lookup(c.manager); plugin != nil {
+		_ = plugin.Start(ctx) // it never fails
+	}
 }
 
 // A gate is the plugins' store. It commits a transaction when the engine can make a policy of it.

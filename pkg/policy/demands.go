@@ -35,9 +35,6 @@ func (d *demands) check(ctx context.Context, c *config.Config) (*config.Config, 
 	for _, warning := range c.Warnings {
 		errs = append(errs, errors.New(warning))
 	}
-	if c.DecisionLogs != nil {
-		errs = append(errs, errors.New("decision_logs is not supported yet by this version; use decisionLog"))
-	}
 	if c.Storage != nil {
 		errs = append(errs, errors.New("storage is not supported: policy and data are held in memory"))
 	}
@@ -50,7 +47,7 @@ func (d *demands) check(ctx context.Context, c *config.Config) (*config.Config, 
 	}
 	for name, set := range map[string]bool{
 		"server": c.Server != nil, "distributed_tracing": c.DistributedTracing != nil,
-		"metrics_export": c.MetricsExport != nil, "nd_builtin_cache": c.NDBuiltinCache,
+		"metrics_export": c.MetricsExport != nil, "nd_builtin_cache": c.NDBuiltinCache && c.DecisionLogs == nil,
 	} {
 		if set {
 			d.logger.WarnContext(ctx, "this part of policy.opa has no effect here", "part", name)

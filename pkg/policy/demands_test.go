@@ -30,7 +30,6 @@ func TestOPAConfigurationRefused(t *testing.T) {
 		"a section that is not there": {map[string]any{"bundels": map[string]any{}}, `unknown configuration option "bundels"`},
 		"a key that is not there": {
 			opa("http://127.0.0.1", map[string]any{"signing": map[string]any{"keyid": "k2"}}, map[string]any{"keys": keys(newKey(t, "k1"))}), "k2"},
-		"decision logs":        {map[string]any{"decision_logs": map[string]any{"console": true}}, "decision_logs is not supported yet"},
 		"a store on disk":      {map[string]any{"storage": map[string]any{"disk": map[string]any{}}}, "storage is not supported"},
 		"the peer's plugin":    {map[string]any{"plugins": map[string]any{"envoy_ext_authz_grpc": map[string]any{}}}, "its addr is listen.grpc here"},
 		"an unset variable":    {opa("${SALLYPORT_UNSET}", nil, nil), "the environment variable SALLYPORT_UNSET is not set"},

@@ -124,6 +124,8 @@ func (e *Engine) openOPA(ctx context.Context) error {
 		asides:    asides{newStore[uintptr, *aside](asidesBytes, new(atomic.Uint64))},
 		counts:    &e.counts,
 		observer:  observer{coverage: e.config.Coverage, print: e.config.Print},
+		recording: e.config.Recording,
+		logging:   LogsDecisions(e.config.OPA),
 	}
 	return nil
 }
@@ -170,8 +172,8 @@ func (e *Engine) Revision() string {
 	return ""
 }
 
-// Decide asks the policy. The Decision returned beside an error carries the revision and the
-// entrypoint alone.
+// Decide asks the policy. The Decision returned beside an error carries the revision, the entrypoint
+// and the basis alone.
 func (e *Engine) Decide(ctx context.Context, req *authz.Request, id authz.Identity) (authz.Decision, error) {
 	current := e.current.Load()
 	if current == nil {
@@ -183,7 +185,7 @@ func (e *Engine) Decide(ctx context.Context, req *authz.Request, id authz.Identi
 	}
 	decision, err := s.decide(ctx, e.config.Now(), req, id)
 	if err != nil {
-		return authz.Decision{Revision: current.revision, Entrypoint: s.name}, err
+		return authz.Decision{Revision: current.revision, Entrypoint: s.name, Basis: decision.Basis}, err
 	}
 	decision.Revision, decision.Entrypoint = current.revision, s.name
 	return decision, nil

@@ -119,8 +119,9 @@ type edition struct {
 	modules   int
 	base      *snapshot // compiled modules and data, without an entrypoint
 	choices   []choice
-	snapshots []*snapshot // by choice; nil where the policy has no such rule
-	archive   *archive    // of their memos
+	snapshots []*snapshot   // by choice; nil where the policy has no such rule
+	archive   *archive      // of their memos
+	lent      *ast.Compiler // the same modules compiled again, for OPA's plugins; nil where none logs decisions
 }
 
 // newEdition compiles a source and prepares its entrypoints. Missing are the choices whose rule
@@ -139,6 +140,9 @@ func newEdition(ctx context.Context, src *source, choices []choice, l limits) (m
 	made = &edition{
 		revision: base.revision, modules: len(base.compiler.Modules), base: base,
 		choices: choices, snapshots: make([]*snapshot, len(choices)), archive: l.newArchive(),
+	}
+	if made.lent, err = base.lend(ctx, src); err != nil {
+		return nil, nil, err
 	}
 	var absent []error
 	for i, c := range choices {
@@ -165,6 +169,9 @@ func (s *snapshot) at(ctx context.Context, c choice) (*snapshot, error) {
 	view.computeConstants(ctx)
 	view.reads = view.findReads()
 	view.names = newVocabulary(&view.reads.input)
+	if view.mask, err = view.prepareMask(); err != nil {
+		return nil, err
+	}
 	view.strip, err = view.outputHeaders(c.OutputHeaders)
 	return &view, err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/topdown/builtins"
 
 	"github.com/sallyport/sallyport/pkg/authz"
 )
@@ -33,7 +34,7 @@ func (s *snapshot) newQuery(rule ast.Ref) (query, error) {
 
 // evaluate asks; nil is the answer of an undefined rule. topdown is used rather than the rego
 // package, which starts a goroutine for each evaluation and turns the answer into JSON values.
-func (s *snapshot) evaluate(ctx context.Context, q query, now time.Time, input *ast.Term) (answer *ast.Term, err error) {
+func (s *snapshot) evaluate(ctx context.Context, q query, now time.Time, input *ast.Term, results builtins.NDBCache) (answer *ast.Term, err error) {
 	if ctx.Err() != nil {
 		return nil, s.tooLate(ctx)
 	}
@@ -51,6 +52,7 @@ func (s *snapshot) evaluate(ctx context.Context, q query, now time.Time, input *
 		WithInterQueryBuiltinValueCache(s.limits.values).
 		WithMetrics(metrics.NoOp()).
 		WithStrictBuiltinErrors(true).
+		WithNDBuiltinCache(results).
 		WithVirtualCache(s.constants.cache())
 	err = s.limits.observer.observe(asked).Iter(ctx, func(result topdown.QueryResult) error {
 		answer = result[answerVar]

@@ -24,6 +24,8 @@ type limits struct {
 	counts    *counts
 	memoBytes int
 	logger    *slog.Logger
+	recording *Recording // nil: nobody records
+	logging   bool       // OPA's plugin may log decisions
 }
 
 // sheet is one to write on; done takes it back.

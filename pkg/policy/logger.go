@@ -34,11 +34,15 @@ func (l *logger) Error(format string, args ...any) { l.log(slog.LevelError, form
 
 // WithFields implements [logging.Logger].
 func (l *logger) WithFields(fields map[string]any) logging.Logger {
+	return &logger{l.with(fields)}
+}
+
+func (l *logger) with(fields map[string]any) *slog.Logger {
 	args := make([]any, 0, 2*len(fields))
 	for _, name := range util.KeysSorted(fields) {
 		args = append(args, name, fields[name])
 	}
-	return &logger{l.to.With(args...)}
+	return l.to.With(args...)
 }
 
 // GetLevel implements [logging.Logger]. At debug OPA would look closer at what it sends.
@@ -46,3 +50,14 @@ func (l *logger) GetLevel() logging.Level { return logging.Info }
 
 // SetLevel implements [logging.Logger]; the level is the operator's.
 func (l *logger) SetLevel(logging.Level) {}
+
+// A console takes what an operator asked for with "console: true": decision logs, status.
+type console struct{ logger }
+
+// Info implements [logging.Logger].
+func (c *console) Info(format string, args ...any) { c.log(slog.LevelInfo, format, args) }
+
+// WithFields implements [logging.Logger].
+func (c *console) WithFields(fields map[string]any) logging.Logger {
+	return &console{logger{c.with(fields)}}
+}

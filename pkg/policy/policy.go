@@ -45,8 +45,8 @@
 //
 // # What OPA's configuration means here
 //
-// Sections and options are OPA's. An option that OPA does not know is an error, and so is
-// decision_logs, storage, or a plugin that is not here. Where keys can verify signatures, a bundle
+// Sections and options are OPA's. An option that OPA does not know is an error, and so is storage, or
+// a plugin that is not here. decision_logs sends records to a service ([Engine.DecisionLogs]). Where keys can verify signatures, a bundle
 // without "signing" must be signed too; "signing: null" takes that back. Delta bundles cannot be
 // signed, so they do not go with signing. A Rego v0 bundle says "rego_version": 0 in its
 // manifest. Inter-query caches without a limit have one of 64 MiB and of 10,000 entries. Relative
@@ -171,8 +171,8 @@ type Config struct {
 	// unread: one that is malformed is then no reason to deny.
 	SkipRequestBodyParse bool
 
-	// OPA is OPA's own configuration: services, bundles, keys, discovery, status, labels, caching,
-	// persistence_directory. "${NAME}" in a text is the environment variable NAME. With bundles or
+	// OPA is OPA's own configuration: services, bundles, keys, discovery, status, decision_logs, labels,
+	// caching, persistence_directory. "${NAME}" in a text is the environment variable NAME. With bundles or
 	// discovery, Default is not used.
 	OPA map[string]any
 
@@ -182,6 +182,9 @@ type Config struct {
 
 	// Coverage notes which lines are evaluated; nil: nothing does. It slows every check down.
 	Coverage *Coverage
+
+	// Recording gives decisions their [authz.Basis]; nil means that nobody records it.
+	Recording *Recording
 
 	// Logger receives what an operator should know; nil means nothing does.
 	Logger *slog.Logger

@@ -12,6 +12,7 @@ const (
 	boxBytes      = 32
 	mapBytes      = 384
 	memberBytes   = 96
+	basisBytes    = 256
 )
 
 // A preserver copies a decision to keep it, and adds up the memory of the copy. Its texts are
@@ -37,6 +38,9 @@ func preserve(d *authz.Decision) (*authz.Decision, int) {
 		p.bytes += 2 * boxBytes
 	}
 	kept.Metadata = p.object(d.Metadata)
+	if d.Basis != nil { // which nobody changes
+		p.bytes += basisBytes + len(d.Basis.Input) + len(d.Basis.Input)/8
+	}
 	return &kept, p.bytes
 }
 

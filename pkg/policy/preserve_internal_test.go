@@ -14,7 +14,8 @@ import (
 func TestPreserve(t *testing.T) {
 	headers := []authz.Header{{Name: "a", Value: "b"}, {Name: "c", Value: "d"}}
 	d := authz.Decision{
-		Allowed: true, Reason: authz.Allowed, Detail: "detail", ID: "id", Revision: "r1",
+		Allowed: true, Reason: authz.Allowed, Detail: "detail", ID: "id", Revision: "r1", Entrypoint: "data.x", Cached: true,
+		Basis: &authz.Basis{Input: []byte("{}")},
 		Upstream: authz.Mutation{
 			SetHeaders: headers, RemoveHeaders: []string{"e"},
 			SetQuery: []authz.Parameter{{Name: "f", Value: "g"}}, RemoveQuery: []string{"h"},
@@ -40,6 +41,9 @@ func TestPreserve(t *testing.T) {
 // apart walks two values that are equal.
 func apart(t *testing.T, at string, a, b reflect.Value) {
 	t.Helper()
+	if _, ok := reflect.TypeAssert[*authz.Basis](a); ok {
+		return // it is shared, and changed by nobody
+	}
 	switch a.Kind() {
 	case reflect.Struct:
 		for i := range a.NumField() {

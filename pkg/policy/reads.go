@@ -18,6 +18,7 @@ import (
 type reads struct {
 	input         part
 	deterministic bool
+	unrecorded    string // a builtin of which OPA cannot keep the answers for a record
 }
 
 // A part is a place of the input document, and how much of it is read. The zero value reads of
@@ -185,6 +186,9 @@ func (f *readFinder) ref(ref ast.Ref) {
 		f.reach(ref)
 	case isNondeterministic(ref.String()):
 		f.found.deterministic = false
+		if b := ast.BuiltinMap[ref.String()]; !b.Nondeterministic {
+			f.found.unrecorded = b.Name
+		}
 	default:
 		f.walk(ref[0])
 	}

@@ -124,6 +124,9 @@ func (e *Engine) publish(ctx context.Context) {
 
 func (e *Engine) swap(ctx context.Context, made *edition) {
 	e.current.Store(made)
+	if err := e.opa.adopt(ctx, made); err != nil {
+		e.config.Logger.ErrorContext(ctx, "the rules that mask and drop decision logs are not those of this policy", "error", err)
+	}
 	e.loads.loaded.Add(1)
 	log := e.config.Logger
 	log.InfoContext(ctx, "policy loaded", "revision", made.revision, "modules", made.modules)

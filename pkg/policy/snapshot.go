@@ -11,6 +11,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/topdown/builtins"
 
 	"github.com/sallyport/sallyport/pkg/authz"
 )
@@ -37,6 +38,7 @@ type snapshot struct {
 	reads reads
 	names vocabulary
 	memo  *memo
+	mask  *query // what of a decision is not recorded; nil: no rule says
 }
 
 // parseEntrypoint makes a reference of a path. Numbers index arrays, as in opa-envoy-plugin.
@@ -112,9 +114,9 @@ func (s *snapshot) decide(ctx context.Context, now time.Time, req *authz.Request
 	}
 	had := s.memo.get(&key)
 	if had != nil && ctx.Err() == nil && !sampled() {
-		found := *had
-		found.Cached = true
-		return found, nil
+		decision := *had
+		decision.Cached = true
+		return decision, nil
 	}
 	decision, err := s.ask(ctx, now, in)
 	switch {
@@ -126,13 +128,21 @@ func (s *snapshot) decide(ctx context.Context, now time.Time, req *authz.Request
 	return decision, err
 }
 
-// ask evaluates the policy on a document and reads its answer.
+// ask evaluates the policy on a document. The Decision returned beside an error carries its basis.
 func (s *snapshot) ask(ctx context.Context, now time.Time, in *sheet) (authz.Decision, error) {
+	results := s.results()
+	decision, err := s.answer(ctx, now, in, results)
+	decision.Basis = s.basis(ctx, in, now, results)
+	return decision, err
+}
+
+// answer evaluates the policy and reads its answer.
+func (s *snapshot) answer(ctx context.Context, now time.Time, in *sheet, results builtins.NDBCache) (authz.Decision, error) {
 	input, err := in.document(s.names)
 	if err != nil {
 		return authz.Decision{}, refuse(authz.Internal, "read input: a value of no JSON type")
 	}
-	answer, err := s.evaluate(ctx, s.query, now, input)
+	answer, err := s.evaluate(ctx, s.query, now, input, results)
 	if err != nil {
 		return authz.Decision{}, err
 	}

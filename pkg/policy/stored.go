@@ -99,11 +99,7 @@ func (s *source) addRevisions(ctx context.Context, store storage.Store, txn stor
 	}
 	all = len(names) > 0
 	for _, name := range util.Sorted(names) {
-		revision, err := bundle.ReadBundleRevisionFromStore(ctx, store, txn, name)
-		if revision == "" {
-			revision, err = bundle.ReadBundleEtagFromStore(ctx, store, txn, name)
-			revision = strings.Trim(revision, `"`)
-		}
+		revision, err := readRevision(ctx, store, txn, name)
 		if err != nil && !storage.IsNotFound(err) {
 			return false, err
 		}
@@ -114,4 +110,14 @@ func (s *source) addRevisions(ctx context.Context, store storage.Store, txn stor
 		s.revisions = append(s.revisions, revision)
 	}
 	return all, nil
+}
+
+// readRevision is the revision of a bundle, or its ETag.
+func readRevision(ctx context.Context, store storage.Store, txn storage.Transaction, name string) (string, error) {
+	revision, err := bundle.ReadBundleRevisionFromStore(ctx, store, txn, name)
+	if revision == "" {
+		revision, err = bundle.ReadBundleEtagFromStore(ctx, store, txn, name)
+		revision = strings.Trim(revision, `"`)
+	}
+	return revision, err
 }

@@ -36,7 +36,7 @@ var reasons = []authz.Reason{
 	authz.TokenKeysUnavailable, authz.TokenSignature, authz.TokenExpired, authz.TokenNotYetValid, authz.TokenAudience,
 	authz.TokenClaims, authz.TokenRequired, authz.TokenBinding, authz.TokenRevoked, authz.TokenRevocationStale,
 	authz.PolicyDenied, authz.PolicyUndefined, authz.PolicyConflict, authz.PolicyError, authz.PolicyAnswerInvalid, authz.BodyMalformed,
-	authz.Timeout, authz.Internal, authz.NotReady, authz.Overloaded, other,
+	authz.Timeout, authz.Internal, authz.NotReady, authz.Overloaded, authz.Unrecorded, other,
 }
 
 // buckets are the upper bounds of latencies, in seconds: from a remembered decision to a check that
@@ -115,7 +115,7 @@ func newMetrics(provider *sdkmetric.MeterProvider, cfg Config) (*metrics, error)
 }
 
 // Record implements [authz.Recorder].
-func (m *metrics) Record(ctx context.Context, record *authz.Record) {
+func (m *metrics) Record(ctx context.Context, record *authz.Record) error {
 	reason := record.Decision.Reason
 	m.checks.add(reason)
 	m.check.Record(ctx, record.Duration.Seconds(), m.outcomes[outcomeOf(reason)]...)
@@ -131,6 +131,7 @@ func (m *metrics) Record(ctx context.Context, record *authz.Record) {
 			s.refused.add(reason)
 		}
 	}
+	return nil
 }
 
 func outcomeOf(reason authz.Reason) string {

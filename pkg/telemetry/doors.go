@@ -93,7 +93,7 @@ func end(span trace.Span, err error) {
 // refusal of what the caller brought.
 func failed(reason authz.Reason) bool {
 	switch reason {
-	case authz.Internal, authz.Timeout, authz.NotReady, authz.Overloaded,
+	case authz.Internal, authz.Timeout, authz.NotReady, authz.Overloaded, authz.Unrecorded,
 		authz.PolicyError, authz.PolicyConflict, authz.PolicyAnswerInvalid,
 		authz.TokenKeysUnavailable, authz.TokenRevocationStale:
 		return true

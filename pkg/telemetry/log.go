@@ -8,6 +8,7 @@ import (
 
 	"go.opentelemetry.io/contrib/bridges/otelslog"
 	"go.opentelemetry.io/contrib/exporters/autoexport"
+	"go.opentelemetry.io/otel/log"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/trace"
@@ -24,6 +25,14 @@ func (t *Telemetry) startLogs(ctx context.Context, described *resource.Resource)
 	t.logs = sdklog.NewLoggerProvider(sdklog.WithResource(described), sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter)))
 	t.shutdowns = append(t.shutdowns, t.logs.Shutdown)
 	return nil
+}
+
+// Logs takes log records for export over OTLP; nil where the environment asks for none.
+func (t *Telemetry) Logs() log.Logger {
+	if t.logs == nil {
+		return nil
+	}
+	return t.logs.Logger(scope, log.WithInstrumentationVersion(t.cfg.Version))
 }
 
 // LogHandler gives messages the ids of their trace, and sends those that next takes over OTLP too,

@@ -33,10 +33,10 @@ func (t *Telemetry) Recorders() authz.Recorders {
 type writer struct{}
 
 // Record implements [authz.Recorder].
-func (writer) Record(ctx context.Context, record *authz.Record) {
+func (writer) Record(ctx context.Context, record *authz.Record) error {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
-		return
+		return nil
 	}
 	d := &record.Decision
 	attributes := append(make([]attribute.KeyValue, 0, usualAttributes),
@@ -68,6 +68,7 @@ func (writer) Record(ctx context.Context, record *authz.Record) {
 		span.SetStatus(codes.Error, d.Detail)
 	}
 	span.SetAttributes(attributes...)
+	return nil
 }
 
 // usualAttributes is room for those of a check.

@@ -20,9 +20,7 @@ func (c *checker) config(cfg *Config) {
 	c.request(&cfg.Request)
 	c.jwt(&cfg.JWT)
 	c.policy(&cfg.Policy)
-	if cfg.DecisionLog.File != "" {
-		c.newFile(&cfg.DecisionLog.File, "decisionLog.file")
-	}
+	c.decisionLog(&cfg.DecisionLog)
 }
 
 func (c *checker) listen(l *Listen) {

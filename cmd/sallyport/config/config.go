@@ -280,7 +280,7 @@ type Policy struct {
 	Memo Memo `yaml:"memo"`
 
 	// OPA is OPA's own configuration, word for word: services, bundles, keys, discovery, status,
-	// labels, caching, persistence_directory. ${NAME} in a text is the environment variable NAME. Bundles
+	// decision_logs, labels, caching, persistence_directory. ${NAME} in a text is the environment variable NAME. Bundles
 	// and files together are one policy: a package comes from one of them.
 	OPA map[string]any `yaml:"opa" source:"OPA, configuration"`
 }
@@ -324,15 +324,6 @@ type Capabilities struct {
 	// Builtins are the functions that policies may call; operators are always there. Without it, all
 	// may be called that allowNet allows.
 	Builtins []string `yaml:"builtins" source:"OPA, capabilities: builtins"`
-}
-
-// DecisionLog says where the record of each check goes, one line of JSON each.
-type DecisionLog struct {
-	// Stdout writes records to standard output.
-	Stdout bool `yaml:"stdout"`
-
-	// File gets the records. It is made if it is absent, and never cut or rotated.
-	File string `yaml:"file"`
 }
 
 // The values of Log.Format.

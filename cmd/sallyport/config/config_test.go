@@ -113,6 +113,16 @@ policy:
     bundles: {authz: {service: registry, polling: {min_delay_seconds: 10}}}
 decisionLog:
   stdout: false
+  file: testdata/decisions.ndjson
+  maxSize: 64MiB
+  maxFiles: 5
+  maxAge: 168h
+  otlp: true
+  whenFull: deny
+  blockTimeout: 20ms
+  queueBytes: 1MiB
+  queueRecords: 1000
+  keep: {headers: [X-Tenant], cookies: [lang], query: [page], claims: ["*"], body: [amount]}
 log: {format: json, level: warn}
 telemetry: {clientTrace: parent}
 `,
@@ -156,7 +166,11 @@ telemetry: {clientTrace: parent}
 						"routes": []any{map[string]any{"path": "/orders/**", "public": true, "note": nil}},
 					},
 				}
-				c.DecisionLog = config.DecisionLog{}
+				c.DecisionLog = config.DecisionLog{
+					File: "testdata/decisions.ndjson", MaxSize: 64 << 20, MaxFiles: 5, MaxAge: 168 * time.Hour, OTLP: true,
+					WhenFull: config.DenyWhenFull, BlockTimeout: 20 * time.Millisecond, QueueBytes: 1 << 20, QueueRecords: 1000,
+					Keep: config.Keep{Headers: []string{"x-tenant"}, Cookies: []string{"lang"}, Query: []string{"page"}, Claims: []string{"*"}, Body: []string{"amount"}},
+				}
 				c.Log = config.Log{Format: config.JSONLog, Level: "warn"}
 				c.Telemetry = config.Telemetry{ClientTrace: "parent"}
 			},

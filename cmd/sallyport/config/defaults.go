@@ -14,11 +14,16 @@ func Default() Config {
 			MaxBodyBytes:   1 << 20,
 			Timeout:        5 * time.Second,
 		},
-		JWT:         JWT{Leeway: 30 * time.Second, Cache: Cache{MaxBytes: 32 << 20}},
-		Policy:      Policy{Path: "envoy/authz/allow", MaxSteps: 1_000_000, Memo: Memo{MaxBytes: 32 << 20}},
-		DecisionLog: DecisionLog{Stdout: true},
-		Log:         Log{Format: TextLog, Level: "info"},
-		Telemetry:   Telemetry{ClientTrace: "link"},
+		JWT:    JWT{Leeway: 30 * time.Second, Cache: Cache{MaxBytes: 32 << 20}},
+		Policy: Policy{Path: "envoy/authz/allow", MaxSteps: 1_000_000, Memo: Memo{MaxBytes: 32 << 20}},
+		DecisionLog: DecisionLog{
+			Stdout: true, WhenFull: DropWhenFull, BlockTimeout: 100 * time.Millisecond, QueueBytes: 16 << 20, QueueRecords: 65_536,
+			Keep: Keep{Claims: []string{
+				"aud", "exp", "iat", "nbf", "jti", "azp", "client_id", "scope", "scp", "roles", "groups", "acr", "amr", "iss", "sub",
+			}},
+		},
+		Log:       Log{Format: TextLog, Level: "info"},
+		Telemetry: Telemetry{ClientTrace: "link"},
 	}
 }
 

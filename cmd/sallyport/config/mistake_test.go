@@ -172,6 +172,18 @@ policy:
 			"1:57: policy.outputHeaders[3]: must be a header name"}},
 		{"a log beside nothing", "decisionLog: {file: absent/decisions.ndjson}\n", []string{
 			`1:21: decisionLog.file: "absent/decisions.ndjson": no such file or directory`}},
+		{"rotation of nothing", "decisionLog: {maxSize: 1MiB, maxFiles: 3}\n", []string{
+			"1:24: decisionLog.maxSize: needs decisionLog.file"}},
+		{"renamed files that never are", "decisionLog: {file: decisions.ndjson, maxFiles: 3, maxAge: 0s, whenFull: wait, blockTimeout: -1s}\n", []string{
+			"1:49: decisionLog.maxFiles: needs decisionLog.maxSize", "1:60: decisionLog.maxAge: needs decisionLog.maxSize",
+			`1:74: decisionLog.whenFull: unknown value "wait"; must be one of drop, block, deny`, "1:94: decisionLog.blockTimeout: must be more than 0"}},
+		{"keeping credentials", "decisionLog:\n  keep:\n    headers: [Authorization, ':path']\n    cookies: [sid, a b]\n    query: [access_token]\n    claims: [client_secret]\n", []string{
+			"3:15: decisionLog.keep.headers[0]: the name of a credential: its values are never recorded",
+			"3:30: decisionLog.keep.headers[1]: must not be a pseudo-header",
+			"4:15: decisionLog.keep.cookies[0]: the name of a credential: its values are never recorded",
+			"4:20: decisionLog.keep.cookies[1]: must be a cookie's name",
+			"5:13: decisionLog.keep.query[0]: the name of a credential: its values are never recorded",
+			"6:14: decisionLog.keep.claims[0]: the name of a credential: its values are never recorded"}},
 		{"a log beside a file", "decisionLog: {file: testdata/file/decisions.ndjson}\n", []string{
 			`1:21: decisionLog.file: "testdata/file/decisions.ndjson": not in a directory`}},
 	})
