@@ -20,6 +20,10 @@ type Request struct {
 	ContextExtensions map[string]string // the operator's, per route
 	FilterMetadata    map[string]any    // by filter name; nil where Envoy sent no metadata, not even empty
 	RouteMetadata     map[string]any    // likewise
+
+	// MessageBytes is the size of the message that it was read from, which it keeps in memory; 0
+	// where there was none.
+	MessageBytes int
 }
 
 // A Peer is one end of a connection.

@@ -86,6 +86,7 @@ func (s *Server) handle(_ any, ctx context.Context, decode func(any) error, inte
 		return nil, err
 	}
 	in.request = s.read(&in)
+	in.request.MessageBytes = len(in.text)
 	check := func(ctx context.Context, _ any) (any, error) { return s.check(ctx, in.request) }
 	if intercept == nil {
 		return check(ctx, &in)
