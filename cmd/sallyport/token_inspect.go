@@ -33,7 +33,7 @@ shown is no credential.`,
 			if err != nil {
 				return err
 			}
-			return inspect(cmd.OutOrStdout(), text, time.Now())
+			return inspectToken(cmd.OutOrStdout(), text, time.Now())
 		},
 	}
 	addTokenFlag(cmd, &file)
@@ -41,7 +41,7 @@ shown is no credential.`,
 }
 
 // inspect shows as much of a token as can be read.
-func inspect(out io.Writer, text string, now time.Time) error {
+func inspectToken(out io.Writer, text string, now time.Time) error {
 	segments := strings.Split(text, ".")
 	if len(segments) != 3 && len(segments) != 5 {
 		return fmt.Errorf("no token: a signed one has 3 segments between dots, an encrypted one 5, and this has %d", len(segments))

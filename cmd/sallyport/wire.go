@@ -71,8 +71,9 @@ func (l *line) build(ctx context.Context, cfg *config.Config, env environment) e
 	if err := t.Watch(sources(engine, verifier, log)); err != nil {
 		return err
 	}
+	inspection := newInspection(cfg, engine, verifier)
 	service := &envoy.Server{
-		Checker:      newChecker(cfg, t.Verifier(verifier), t.Decider(engine), recorders(log, env, t)),
+		Checker:      newChecker(cfg, t.Verifier(verifier), t.Decider(engine), inspected(recorders(log, env, t), inspection)),
 		MaxBodyBytes: int(cfg.Request.MaxBodyBytes),
 		Timeout:      cfg.Request.Timeout,
 	}
@@ -86,6 +87,7 @@ func (l *line) build(ctx context.Context, cfg *config.Config, env environment) e
 		Options:  append(service.Options(), t.Options()...),
 		Ready:    func() error { return errors.Join(engine.Ready(), verifier.Ready()) },
 		Metrics:  t.Metrics(),
+		Inspect:  inspectHandler(inspection),
 	})
 	return err
 }

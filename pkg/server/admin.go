@@ -10,6 +10,7 @@ import (
 //	/healthz  200 while the process runs
 //	/readyz   200 when it can decide, 503 with the reason before
 //	/metrics  for Prometheus, where there are metrics
+//	gRPC      the inspection service, where there is one
 func (s *Server) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -23,5 +24,5 @@ func (s *Server) adminHandler() http.Handler {
 	if s.cfg.Metrics != nil {
 		mux.Handle("GET /metrics", s.cfg.Metrics)
 	}
-	return mux
+	return s.withInspection(mux)
 }

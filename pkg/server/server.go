@@ -37,6 +37,7 @@ type Config struct {
 	Ready func() error
 
 	Metrics http.Handler // at /metrics of the admin listener; nil: none
+	Inspect http.Handler // for gRPC calls on the admin listener, with an access rule of its own; nil: none
 
 	DrainTimeout time.Duration // 0: 10 s
 	Logger       *slog.Logger
@@ -119,7 +120,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	group.Go(func() error { return ignoreClosed(s.server.Serve(s.grpc)) })
 	group.Go(func() error { <-ctx.Done(); s.drain(); return nil })
 	if s.admin != nil {
-		admin := &http.Server{Handler: s.adminHandler(), ReadHeaderTimeout: 5 * time.Second}
+		admin := &http.Server{Handler: s.adminHandler(), ReadHeaderTimeout: 5 * time.Second, Protocols: adminProtocols()}
 		group.Go(func() error { return ignoreClosed(admin.Serve(s.admin)) })
 		group.Go(func() error { <-ctx.Done(); return admin.Close() })
 	}
