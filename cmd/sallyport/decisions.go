@@ -21,9 +21,9 @@ import (
 // watchFlags are those of the command watch.
 type watchFlags struct {
 	admin, path, principal, subject, slot string
-	reasons                         []string
-	allowed, denied, json           bool
-	limit                           int
+	reasons                               []string
+	allowed, denied, json                 bool
+	limit                                 int
 }
 
 func newWatch() *cobra.Command {
