@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -18,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/pkg/envoy/envoytest"
 	"github.com/sallyport/sallyport/pkg/inspect"
 	"github.com/sallyport/sallyport/pkg/token/tokentest"
+	decisionv1 "github.com/sallyport/sallyport/proto/sallyport/decision/v1"
 	inspectv1 "github.com/sallyport/sallyport/proto/sallyport/inspect/v1"
 )
 
@@ -204,5 +206,42 @@ permitted if input.tokens.users.claims.api_key in [input.parsed_body.in[0].api_k
 	texts := prototext.Format(watched) + prototext.Format(explained) + protojson.Format(explained)
 	if strings.Contains(texts, "planted") || !strings.Contains(texts, "[masked]") {
 		t.Errorf("a secret is in\n%s", texts)
+	}
+}
+
+// TestWatchAndWhy is the command line against a running server.
+func TestWatchAndWhy(t *testing.T) {
+	s, _ := startInspected(t, admins)
+	admin := s.adminAddr.String()
+	watched, messages := newOutput(), newOutput()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run([]string{"watch", "--admin", admin, "--denied", "--subject", "alice", "--limit", "1"}, watched, messages)
+	}()
+	clerk, code := s.token(t, map[string]any{"roles": []string{"clerk"}}), -1
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for code < 0 { // nobody says when the command watches
+		s.ask(t, "/orders/7", clerk)
+		select {
+		case code = <-ended:
+		case <-tick.C:
+		}
+	}
+	var d decisionv1.Decision
+	if err := protojson.Unmarshal([]byte(watched.String()), &d); code != 0 || err != nil {
+		t.Fatalf("status %d, %v: %s%s", code, err, watched, messages)
+	}
+	out := newOutput()
+	if code := run([]string{"why", "--admin", admin, d.GetDecisionId()}, out, messages); code != 0 {
+		t.Fatalf("status %d: %s", code, messages)
+	}
+	for _, want := range []string{
+		"denied: policy_denied\n", "second door", "valid alice", "would be allowed if  roles contained \"admin\"\n",
+		"authz.rego:7: \"admin\" in input.tokens.users.claims.roles\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("it lacks %q:\n%s", want, out)
+		}
 	}
 }
