@@ -1,0 +1,54 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	grpchealth "google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+)
+
+// healthInterval is how late a client that watches hears of a change. One that asks, as Envoy does,
+// hears what is true now.
+const healthInterval = time.Second
+
+// A health says over grpc.health.v1 whether the server can decide.
+type health struct {
+	*grpchealth.Server
+	ready    func() error
+	services []string
+}
+
+func newHealth(ready func() error, services []string) *health {
+	return &health{Server: grpchealth.NewServer(), ready: ready, services: services}
+}
+
+// Check implements the health service.
+func (h *health) Check(ctx context.Context, in *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+	h.refresh()
+	return h.Server.Check(ctx, in)
+}
+
+// run tells those who watch, until ctx ends.
+func (h *health) run(ctx context.Context) {
+	tick := time.NewTicker(healthInterval)
+	defer tick.Stop()
+	for {
+		h.refresh()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (h *health) refresh() {
+	status := healthpb.HealthCheckResponse_SERVING
+	if h.ready() != nil {
+		status = healthpb.HealthCheckResponse_NOT_SERVING
+	}
+	for _, service := range h.services {
+		h.SetServingStatus(service, status)
+	}
+}
