@@ -17,10 +17,11 @@ type health struct {
 	*grpchealth.Server
 	ready    func() error
 	services []string
+	over     chan struct{} // closed when nothing more will be told
 }
 
 func newHealth(ready func() error, services []string) *health {
-	return &health{Server: grpchealth.NewServer(), ready: ready, services: services}
+	return &health{Server: grpchealth.NewServer(), ready: ready, services: services, over: make(chan struct{})}
 }
 
 // Check implements the health service.
@@ -28,6 +29,30 @@ func (h *health) Check(ctx context.Context, in *healthpb.HealthCheckRequest) (*h
 	h.refresh()
 	return h.Server.Check(ctx, in)
 }
+
+// Watch implements the health service. It ends with the draining, which would else wait for whoever
+// watches.
+func (h *health) Watch(in *healthpb.HealthCheckRequest, stream healthpb.Health_WatchServer) error {
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	go func() {
+		select {
+		case <-h.over:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return h.Server.Watch(in, watcher{stream, ctx})
+}
+
+// A watcher is the stream of one who watches, with an end.
+type watcher struct {
+	healthpb.Health_WatchServer
+	ctx context.Context //nolint:containedctx // a stream has one
+}
+
+// Context implements [grpc.ServerStream].
+func (w watcher) Context() context.Context { return w.ctx }
 
 // run tells those who watch, until ctx ends.
 func (h *health) run(ctx context.Context) {

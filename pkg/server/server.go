@@ -62,8 +62,8 @@ type Config struct {
 // Limits bound what connections may ask for.
 type Limits struct {
 	Connections   int           // on the gRPC listener; 0: 8192
-	Streams       int           // at once on a connection; 0: 1024
-	HeaderBytes   int           // of a call's metadata; 0: 64 KiB
+	Streams       uint32        // at once on a connection; 0: 1024
+	HeaderBytes   uint32        // of a call's metadata; 0: 64 KiB
 	ConnectionAge time.Duration // after which a connection is asked to end, give or take a tenth; 0: 30 min
 }
 
@@ -138,9 +138,8 @@ func (s *Server) options() ([]grpc.ServerOption, error) {
 			Time: time.Minute, Timeout: 20 * time.Second, // a peer that is gone without a word
 		}),
 		grpc.ConnectionTimeout(10 * time.Second), // for the TLS and HTTP/2 handshakes
-		grpc.MaxConcurrentStreams(uint32(cmp.Or(limits.Streams, 1024))),
-		grpc.MaxHeaderListSize(uint32(cmp.Or(limits.HeaderBytes, 64<<10))),
-		grpc.SharedWriteBuffer(true), // an idle connection holds none
+		grpc.MaxConcurrentStreams(cmp.Or(limits.Streams, 1024)),
+		grpc.MaxHeaderListSize(cmp.Or(limits.HeaderBytes, 64<<10)),
 		grpc.InTapHandle(s.admission.tap),
 		grpc.ChainUnaryInterceptor(s.admission.intercept),
 	}, s.cfg.Options...)
@@ -213,6 +212,7 @@ func (s *Server) drain() {
 		s.cfg.Logger.Info("draining", "delay", s.cfg.DrainDelay)
 		<-time.After(s.cfg.DrainDelay)
 	}
+	close(s.health.over)
 	timer := time.AfterFunc(cmp.Or(s.cfg.DrainTimeout, 10*time.Second), s.server.Stop)
 	defer timer.Stop()
 	s.server.GracefulStop()

@@ -2,9 +2,6 @@ package server_test
 
 import (
 	"context"
-	"errors"
-	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -57,46 +54,6 @@ func connect(t *testing.T, target string, creds credentials.TransportCredentials
 	}
 	t.Cleanup(func() { conn.Close() })
 	return conn
-}
-
-func TestHealth(t *testing.T) {
-	s, _ := start(t, server.Config{GRPC: loopback(), Services: []string{"a.Service"}})
-	health := healthpb.NewHealthClient(connect(t, s.GRPCAddr().String(), insecure.NewCredentials()))
-	for _, service := range []string{"", "a.Service"} {
-		response, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: service})
-		if err != nil || response.GetStatus() != healthpb.HealthCheckResponse_SERVING {
-			t.Errorf("service %q: %v, %v", service, response, err)
-		}
-	}
-	if s.AdminAddr() != nil {
-		t.Errorf("an admin listener at %v that nobody asked for", s.AdminAddr())
-	}
-}
-
-func TestAdmin(t *testing.T) {
-	var unready error
-	s, _ := start(t, server.Config{GRPC: loopback(), Admin: loopback(), Ready: func() error { return unready }})
-	get := func(path string) (int, string) {
-		resp, err := http.Get("http://" + s.AdminAddr().String() + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, string(body)
-	}
-	for _, path := range []string{"/healthz", "/readyz"} {
-		if code, _ := get(path); code != 200 {
-			t.Errorf("%s answers %d", path, code)
-		}
-	}
-	unready = errors.New("policy: no bundle yet")
-	if code, body := get("/readyz"); code != 503 || !strings.Contains(body, "no bundle yet") {
-		t.Errorf("/readyz answers %d %q", code, body)
-	}
 }
 
 func TestTakenPort(t *testing.T) {
