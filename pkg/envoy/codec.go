@@ -25,6 +25,7 @@ const (
 // A message is a CheckRequest as it arrived, or why it is none.
 type message struct {
 	request authv3.CheckRequest
+	limit   int // of its bytes
 	fault   error
 }
 
@@ -33,7 +34,6 @@ type message struct {
 // makes an allow of that. Everything else is left to protobuf's own codec.
 type codec struct {
 	encoding.CodecV2
-	maxBytes int
 }
 
 // Unmarshal implements [encoding.CodecV2].
@@ -42,9 +42,9 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if !ok {
 		return c.CodecV2.Unmarshal(data, v)
 	}
-	if size := data.Len(); size > c.maxBytes {
+	if size := data.Len(); size > m.limit {
 		m.fault = &authz.Error{Reason: authz.RequestTooLarge,
-			Err: fmt.Errorf("envoy: the CheckRequest has %d bytes, the limit is %d", size, c.maxBytes)}
+			Err: fmt.Errorf("envoy: the CheckRequest has %d bytes, the limit is %d", size, m.limit)}
 		return nil
 	}
 	if err := c.CodecV2.Unmarshal(data, &m.request); err != nil {
