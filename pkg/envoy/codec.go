@@ -3,8 +3,8 @@ package envoy
 import (
 	"errors"
 	"fmt"
+	"strings"
 
-	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
 
@@ -22,16 +22,17 @@ const (
 	receiveLimit = 64 << 20
 )
 
-// A message is a CheckRequest as it arrived, or why it is none.
+// A message is a CheckRequest as it arrived.
 type message struct {
-	request authv3.CheckRequest
-	limit   int // of its bytes
-	fault   error
+	limit int // of its bytes
+	text  string
+	fault error // why it was not even looked at
 }
 
-// codec decodes a message without ever failing: what grpc-go cannot decode (a string that is not
+// codec takes a message without ever failing: what grpc-go cannot decode (a string that is not
 // UTF-8, CVE-2023-27488) it answers with a gRPC error, before any handler, and failure_mode_allow
-// makes an allow of that. Everything else is left to protobuf's own codec.
+// makes an allow of that. It is read in the handler, where a fault is a denial. Everything else is
+// left to protobuf's own codec.
 type codec struct {
 	encoding.CodecV2
 }
@@ -42,15 +43,18 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if !ok {
 		return c.CodecV2.Unmarshal(data, v)
 	}
-	if size := data.Len(); size > m.limit {
+	size := data.Len()
+	if size > m.limit {
 		m.fault = &authz.Error{Reason: authz.RequestTooLarge,
 			Err: fmt.Errorf("envoy: the CheckRequest has %d bytes, the limit is %d", size, m.limit)}
 		return nil
 	}
-	if err := c.CodecV2.Unmarshal(data, &m.request); err != nil {
-		// The decoder's own error may quote what it could not read.
-		m.fault = malformed("no valid protobuf, or a string that is not UTF-8")
+	var text strings.Builder
+	text.Grow(size)
+	for _, buffer := range data {
+		text.Write(buffer.ReadOnlyData())
 	}
+	m.text = text.String()
 	return nil
 }
 

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/status"
+	protobuf "google.golang.org/protobuf/proto"
 
 	"github.com/sallyport/sallyport/pkg/authz"
 )
@@ -109,5 +110,13 @@ func (s *Server) read(in *message) (req *authz.Request) {
 				Reason: authz.Internal, Err: errors.New("envoy: panic while reading the CheckRequest")}}
 		}
 	}()
-	return extract(&in.request, s.maxBodyBytes())
+	if req, ok := decode(in.text, s.maxBodyBytes()); ok {
+		return req
+	}
+	var request authv3.CheckRequest
+	if err := protobuf.Unmarshal([]byte(in.text), &request); err != nil {
+		// The decoder's own error may quote what it could not read.
+		return &authz.Request{Fault: malformed("no valid protobuf, or a string that is not UTF-8")}
+	}
+	return extract(&request, s.maxBodyBytes())
 }

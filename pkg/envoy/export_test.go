@@ -1,0 +1,7 @@
+package envoy
+
+// For tests of the two readings.
+var (
+	Decode  = decode
+	Extract = extract
+)
