@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"log/slog"
+	"os"
 	"os/signal"
 	"syscall"
 
@@ -17,9 +19,12 @@ func newServe() *cobra.Command {
 		Use:   "serve --config FILE",
 		Short: "Answer Envoy's checks",
 		Long: `Answer the checks of Envoy, Istio and Envoy Gateway over gRPC
-(envoy.service.auth.v3.Authorization/Check), until SIGTERM or SIGINT; then finish what runs.
+(envoy.service.auth.v3.Authorization/Check), until SIGTERM or SIGINT; then say NOT_SERVING for a
+while and finish what runs (listen.drain). A second signal ends at once.
 
 A mistake in the configuration stops the start and is shown with its line; see "sallyport validate".
+A change of the file takes effect within two seconds, and at SIGHUP, but for settings that need a
+restart; a file with a mistake changes nothing, and is told of at /readyz and in the messages.
 Decisions are written to standard output as NDJSON, messages for the operator to standard error.
 OTEL_EXPORTER_OTLP_ENDPOINT and the other OTEL_* variables turn on traces.`,
 		Example: `  sallyport serve --config sallyport.yaml
@@ -32,11 +37,17 @@ OTEL_EXPORTER_OTLP_ENDPOINT and the other OTEL_* variables turn on traces.`,
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
+			context.AfterFunc(ctx, stop) // a second signal ends the process
+			hangup := make(chan os.Signal, 1)
+			signal.Notify(hangup, syscall.SIGHUP)
+			defer signal.Stop(hangup)
 			logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 			l, err := build(ctx, cfg, environment{stdout: cmd.OutOrStdout(), logger: logger})
 			if err != nil {
 				return err
 			}
+			l.reloader = &reloader{line: l, file: file, signals: hangup}
+			defer fitMemory(logger)()
 			logger.Info("serving", "grpc", l.server.GRPCAddr().String(), "config", file)
 			return profiles.during(func() error { return l.run(ctx) })
 		},

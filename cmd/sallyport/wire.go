@@ -3,19 +3,21 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
-	"os"
+	"os/user"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
 	"github.com/sallyport/sallyport/pkg/authz"
-	"github.com/sallyport/sallyport/pkg/decisionlog"
 	"github.com/sallyport/sallyport/pkg/envoy"
 	"github.com/sallyport/sallyport/pkg/policy"
 	"github.com/sallyport/sallyport/pkg/server"
@@ -30,8 +32,13 @@ const keysPatience = 2 * time.Second
 
 // A line is everything that stands between Envoy's question and its answer.
 type line struct {
-	server  *server.Server
-	closers []func(context.Context) error
+	server   *server.Server
+	service  *envoy.Switch
+	current  atomic.Pointer[stages]
+	env      environment
+	watching watching
+	reloader *reloader // nil: the configuration stays as it is
+	closers  []func(context.Context) error
 }
 
 // An environment is what a line shares with the process it runs in.
@@ -42,74 +49,104 @@ type environment struct {
 	traced    bool            // make spans even where nothing exports them
 }
 
+// watching is what telemetry adds to a line.
+type watching struct {
+	recorders authz.Recorders
+	options   []grpc.ServerOption
+}
+
 // build makes the line that a configuration describes, and binds its listeners.
 func build(ctx context.Context, cfg *config.Config, env environment) (*line, error) {
-	l := &line{}
-	if err := l.build(ctx, cfg, env); err != nil {
+	l := &line{env: env}
+	if err := l.build(ctx, cfg); err != nil {
 		return nil, errors.Join(err, l.close(ctx))
 	}
 	return l, nil
 }
 
-func (l *line) build(ctx context.Context, cfg *config.Config, env environment) error {
-	engine, err := policy.New(ctx, policyConfig(cfg, env.logger))
-	if err != nil {
-		return placed(cfg, err)
+func (l *line) build(ctx context.Context, cfg *config.Config) (err error) {
+	if l.watching, err = l.watch(ctx); err != nil {
+		return err
 	}
-	l.closers = append(l.closers, func(context.Context) error { return engine.Close() })
-	verifier, err := newVerifier(ctx, cfg, engine, env.logger)
+	first, err := l.newStages(ctx, cfg, nil)
 	if err != nil {
 		return err
 	}
-	l.closers = append(l.closers, func(context.Context) error { return verifier.Close() })
-	recorders, options, err := l.watch(ctx, cfg, env)
+	l.current.Store(first)
+	l.service = envoy.NewSwitch(first.service)
+	warnOpen(cfg, l.env.logger)
+	awaitKeys(ctx, first.verifier, l.env.logger)
+	listening, err := l.serverConfig(cfg)
 	if err != nil {
 		return err
 	}
-	service := &envoy.Server{
-		Checker: &authz.Checker{
-			Verifier: verifier, Decider: engine, Recorder: recorders,
-			FlagAmbiguousPaths: cfg.Request.AmbiguousPaths == config.FlagAmbiguousPaths,
-			Challenge:          authz.Challenge{Realm: cfg.JWT.Realm, ResourceMetadata: cfg.JWT.ResourceMetadata},
-		},
-		MaxBodyBytes: int(cfg.Request.MaxBodyBytes),
-		Timeout:      cfg.Request.Timeout,
-	}
-	awaitKeys(ctx, verifier, env.logger)
-	l.server, err = server.New(ctx, server.Config{
-		GRPC:     server.Address(cfg.Listen.GRPC),
-		Admin:    server.Address(cfg.Listen.Admin),
-		TLS:      listenTLS(cfg.Listen.TLS),
-		Register: service.Register,
-		Services: []string{envoy.ServiceName},
-		Options:  append(service.Options(), options...),
-		Ready:    func() error { return errors.Join(engine.Ready(), verifier.Ready()) },
-	})
+	l.server, err = server.New(ctx, listening)
 	return err
 }
 
-// watch makes what records and traces the checks. Where nobody asked for traces, nothing of them
-// is on the way.
-func (l *line) watch(ctx context.Context, cfg *config.Config, env environment) (authz.Recorders, []grpc.ServerOption, error) {
-	recorders, err := l.decisionLog(cfg, env)
-	if err != nil {
-		return nil, nil, err
+// stages are those that decide now.
+func (l *line) stages() *stages { return l.current.Load() }
+
+func (l *line) serverConfig(cfg *config.Config) (server.Config, error) {
+	socket, err := listenSocket(cfg)
+	return server.Config{
+		GRPC:       server.Address(cfg.Listen.GRPC),
+		Admin:      server.Address(cfg.Listen.Admin),
+		TLS:        (*server.TLS)(cfg.Listen.TLS),
+		AdminTLS:   (*server.TLS)(cfg.Listen.AdminTLS),
+		Socket:     socket,
+		Register:   l.service.Register,
+		Services:   []string{envoy.ServiceName},
+		Options:    append(l.stages().service.Options(), l.watching.options...),
+		Reflection: cfg.Listen.Reflection,
+		Ready:      func() error { return l.stages().ready() },
+		Trouble:    l.troubles,
+		Limits: server.Limits{
+			Connections: int(cfg.Limits.Connections), Streams: uint32(cfg.Limits.Streams), //nolint:gosec // at most 1e9
+			HeaderBytes: uint32(cfg.Limits.HeaderBytes), ConnectionAge: cfg.Limits.ConnectionAge, //nolint:gosec // at most 1 GiB
+		},
+		Load:       load(cfg),
+		DrainDelay: cfg.Listen.Drain.Delay, DrainTimeout: cfg.Listen.Drain.Timeout,
+		Logger: l.env.logger,
+	}, err
+}
+
+func load(cfg *config.Config) server.Load {
+	return server.Load{Checks: int(cfg.Limits.Checks), Wait: cfg.Limits.Wait}
+}
+
+// troubles are what an operator should know though checks are decided.
+func (l *line) troubles() error {
+	err := l.stages().trouble()
+	if l.reloader != nil {
+		err = errors.Join(err, l.reloader.trouble())
 	}
-	recorders = append(recorders, env.recorders...)
-	if !env.traced && !telemetry.Enabled() {
-		return recorders, nil, nil
+	return err
+}
+
+// watch makes what traces the checks. Where nobody asked for traces, nothing of them is on the way.
+func (l *line) watch(ctx context.Context) (watching, error) {
+	if !l.env.traced && !telemetry.Enabled() {
+		return watching{}, nil
 	}
 	t, err := telemetry.New(ctx, version())
 	if err != nil {
-		return nil, nil, err
+		return watching{}, err
 	}
 	l.closers = append(l.closers, t.Shutdown)
-	return append(recorders, telemetry.Recorder{}), []grpc.ServerOption{t.ServerOption()}, nil
+	return watching{recorders: authz.Recorders{telemetry.Recorder{}}, options: []grpc.ServerOption{t.ServerOption()}}, nil
 }
 
 // run serves until ctx ends, and closes the line.
 func (l *line) run(ctx context.Context) error {
+	reloading, stop := context.WithCancel(ctx)
+	var wait sync.WaitGroup
+	if l.reloader != nil {
+		wait.Go(func() { l.reloader.run(reloading) })
+	}
 	err := l.server.Serve(ctx)
+	stop()
+	wait.Wait()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	return errors.Join(err, l.close(closing))
@@ -118,31 +155,13 @@ func (l *line) run(ctx context.Context) error {
 // close ends what the line started, last first.
 func (l *line) close(ctx context.Context) error {
 	var errs []error
+	if last := l.stages(); last != nil {
+		errs = append(errs, last.close(ctx, &stages{}))
+	}
 	for _, closer := range slices.Backward(l.closers) {
 		errs = append(errs, closer(ctx))
 	}
 	return errors.Join(errs...)
-}
-
-func (l *line) decisionLog(cfg *config.Config, env environment) (authz.Recorders, error) {
-	var sinks []io.Writer
-	if cfg.DecisionLog.Stdout {
-		sinks = append(sinks, env.stdout)
-	}
-	if name := cfg.DecisionLog.File; name != "" {
-		file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		if err != nil {
-			return nil, fmt.Errorf("decisionLog.file: %w", err)
-		}
-		l.closers = append(l.closers, func(context.Context) error { return file.Close() })
-		sinks = append(sinks, file)
-	}
-	if len(sinks) == 0 {
-		return nil, nil
-	}
-	log := decisionlog.New(env.logger, sinks...)
-	l.closers = append(l.closers, func(context.Context) error { return log.Close() })
-	return authz.Recorders{log}, nil
 }
 
 // newVerifier makes the first door. Without an engine nobody asks the policy's data for revocations.
@@ -256,9 +275,47 @@ func awaitKeys(ctx context.Context, verifier *token.Verifier, logger *slog.Logge
 	}
 }
 
-func listenTLS(t *config.TLS) *server.TLS {
-	if t == nil {
-		return nil
+// listenSocket finds the numbers of the user and the group who own the sockets.
+func listenSocket(cfg *config.Config) (server.Socket, error) {
+	from := cfg.Listen.Socket
+	mode, err := strconv.ParseUint(from.Mode, 8, 32)
+	if err != nil {
+		return server.Socket{}, config.Mistakes{cfg.At("listen.socket.mode", err)}
 	}
-	return (*server.TLS)(t)
+	out := server.Socket{Mode: fs.FileMode(mode)}
+	if out.UID, err = number(from.Owner, func(name string) (string, error) {
+		u, err := user.Lookup(name)
+		if err != nil {
+			return "", err
+		}
+		return u.Uid, nil
+	}); err != nil {
+		return out, config.Mistakes{cfg.At("listen.socket.owner", err)}
+	}
+	if out.GID, err = number(from.Group, func(name string) (string, error) {
+		g, err := user.LookupGroup(name)
+		if err != nil {
+			return "", err
+		}
+		return g.Gid, nil
+	}); err != nil {
+		return out, config.Mistakes{cfg.At("listen.socket.group", err)}
+	}
+	return out, nil
+}
+
+// number is that of an account, which may be given by name; nil for none.
+func number(account string, lookup func(name string) (string, error)) (*int, error) {
+	if account == "" {
+		return nil, nil //nolint:nilnil // no account has no number
+	}
+	if n, err := strconv.Atoi(account); err == nil {
+		return &n, nil
+	}
+	id, err := lookup(account)
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.Atoi(id)
+	return &n, err
 }
