@@ -49,7 +49,7 @@ func contenders(w *world, sallyport string, profiles string) ([]*contender, erro
 }
 
 // sallyportConfig is what `serve` runs with: the log to a file, telemetry at its default.
-const sallyportConfig = `listen: {grpc: "%s", admin: "127.0.0.1:%d"}
+const sallyportConfig = `listen: {grpc: "%s", admin: "127.0.0.1:%d", drain: {delay: 0s}}
 request: {timeout: 30s}
 jwt:
   rules:
