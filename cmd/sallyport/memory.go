@@ -15,7 +15,7 @@ import (
 // heapFloor is up to which size the heap grows before it is collected, however little of it is alive.
 // A server holds few MiB and makes some KiB of garbage a check: collected at twice what is alive, it
 // would collect many times a second, for nothing.
-const heapFloor = 96 << 20
+const heapFloor = 64 << 20
 
 // fitMemory makes the process live in its container: GOMEMLIMIT is nine tenths of the cgroup's limit,
 // where it is not set. (GOMAXPROCS follows the cgroup's without us, and follows its changes.) Where
@@ -55,14 +55,15 @@ func keepHeap(floor uint64) (stop func()) {
 	}
 }
 
-// percent is by how much the heap may grow beyond what was alive after the last collection.
+// percent is by how much the heap may grow beyond what was alive after the last collection. What is
+// below 4 MiB counts as that much, as it does for the runtime.
 func percent(floor uint64) int {
-	const usual = 100
+	const usual, least = 100, 4 << 20
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(sample)
-	alive := max(sample[0].Value.Uint64(), 1<<20)
+	alive := max(sample[0].Value.Uint64(), least)
 	if alive >= floor/2 {
 		return usual
 	}
-	return int((floor - alive) * 100 / alive) //nolint:gosec // at most 100 * floor / 1 MiB
+	return int((floor - alive) * 100 / alive) //nolint:gosec // at most 100 * floor / 4 MiB
 }

@@ -16,12 +16,12 @@ import (
 // Load is how much is taken at once.
 type Load struct {
 	Checks int           // that run, waiting for the network included; 0: 4096
-	Wait   time.Duration // that an accepted check may stand in line for a processor; 0: 20 ms
+	Wait   time.Duration // that an accepted check may stand in line for a processor; 0: 10 ms
 }
 
 const (
 	// firstInterval is taken for the time between two starts until there is something to measure:
-	// 1,000 checks may then wait for 20 ms.
+	// 500 checks may then wait.
 	firstInterval = 20 * time.Microsecond
 	// leastLine may wait in any case. What so short a line tells of speed is chance.
 	leastLine = 8
@@ -66,7 +66,7 @@ func newAdmission(services []string, now func() time.Time) *admission {
 
 func (a *admission) set(load Load) {
 	a.checks.Store(int64(cmp.Or(load.Checks, 4096)))
-	a.wait.Store(int64(cmp.Or(load.Wait, 20*time.Millisecond)))
+	a.wait.Store(int64(cmp.Or(load.Wait, 10*time.Millisecond)))
 }
 
 // A ticket is a check in line. It goes from tap to intercept in the context, since grpc-go has no

@@ -70,10 +70,10 @@ func TestAdmission(t *testing.T) {
 	}{
 		"half load":                  {50 * time.Microsecond, 0.5, time.Millisecond, [2]float64{0, 0}},
 		"almost full":                {50 * time.Microsecond, 0.98, time.Millisecond, [2]float64{0, 0}},
-		"three times":                {50 * time.Microsecond, 3, 25 * time.Millisecond, [2]float64{0.6, 0.7}},
-		"ten times":                  {50 * time.Microsecond, 10, 25 * time.Millisecond, [2]float64{0.85, 0.92}},
-		"three times, fast checks":   {5 * time.Microsecond, 3, 25 * time.Millisecond, [2]float64{0.6, 0.7}},
-		"three times, slow checks":   {500 * time.Microsecond, 3, 25 * time.Millisecond, [2]float64{0.6, 0.7}},
+		"three times":                {50 * time.Microsecond, 3, 13 * time.Millisecond, [2]float64{0.6, 0.7}},
+		"ten times":                  {50 * time.Microsecond, 10, 13 * time.Millisecond, [2]float64{0.85, 0.92}},
+		"three times, fast checks":   {5 * time.Microsecond, 3, 13 * time.Millisecond, [2]float64{0.6, 0.7}},
+		"three times, slow checks":   {500 * time.Microsecond, 3, 13 * time.Millisecond, [2]float64{0.6, 0.7}},
 		"three times, slowest rules": {5 * time.Millisecond, 3, 45 * time.Millisecond, [2]float64{0.6, 0.75}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestAdmissionForgets(t *testing.T) {
 func TestAdmissionTakesABurst(t *testing.T) {
 	l := newLine()
 	l.serve(t, 100*time.Microsecond, 20*time.Microsecond, time.Second)
-	for i := range 900 {
+	for i := range 450 {
 		if l.admission.Arrive() == nil {
 			t.Fatalf("check %d of a burst was turned away", i)
 		}

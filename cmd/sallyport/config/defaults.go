@@ -13,7 +13,7 @@ func Default() Config {
 			Drain:  Drain{Delay: 6 * time.Second, Timeout: 10 * time.Second},
 		},
 		Limits: Limits{
-			Checks: 4096, Wait: 20 * time.Millisecond,
+			Checks: 4096, Wait: 10 * time.Millisecond,
 			Connections: 8192, Streams: 1024, HeaderBytes: 64 << 10, ConnectionAge: 30 * time.Minute,
 		},
 		Request: Request{
