@@ -77,7 +77,9 @@ func option(name, value string, change ...func(*core.HeaderValueOption)) *core.H
 	return o
 }
 
-func appended(o *core.HeaderValueOption) { o.Append = wrapperspb.Bool(true) }
+func appended(o *core.HeaderValueOption) {
+	o.Append = wrapperspb.Bool(true) //nolint:staticcheck // old servers set it
+}
 
 func overwriting(o *core.HeaderValueOption) {
 	o.AppendAction = core.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD
@@ -98,7 +100,7 @@ func TestEnvoyFacts(t *testing.T) {
 		"/if-absent":      ok(option("x-user", "decided", ifAbsent)),
 		"/appended":       ok(option("x-user", "decided", appended)),
 		"/no-status":      {},
-		"/denied-as-ok":   {HttpResponse: denied().HttpResponse},
+		"/denied-as-ok":   {HttpResponse: denied().GetHttpResponse()},
 		"/two-cookies":    denied(option("set-cookie", "a=1"), option("set-cookie", "b=2")),
 		"/adding-cookies": denied(option("set-cookie", "a=1", adding), option("set-cookie", "b=2", adding)),
 		"/append-cookie":  denied(option("set-cookie", "a=1"), option("set-cookie", "b=2", appended)),

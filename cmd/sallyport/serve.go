@@ -30,30 +30,32 @@ OTEL_EXPORTER_OTLP_ENDPOINT and the other OTEL_* variables turn on traces.`,
 		Example: `  sallyport serve --config sallyport.yaml
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 sallyport serve -c sallyport.yaml`,
 		Args: usage(oneFile(&file)),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(file)
-			if err != nil {
-				return err
-			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
-			defer stop()
-			context.AfterFunc(ctx, stop) // a second signal ends the process
-			hangup := make(chan os.Signal, 1)
-			signal.Notify(hangup, syscall.SIGHUP)
-			defer signal.Stop(hangup)
-			logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-			l, err := build(ctx, cfg, environment{stdout: cmd.OutOrStdout(), logger: logger})
-			if err != nil {
-				return err
-			}
-			l.reloader = &reloader{line: l, file: file, signals: hangup}
-			defer fitMemory(logger)()
-			logger.Info("serving", "grpc", l.server.GRPCAddr().String(), "config", file)
-			return profiles.during(func() error { return l.run(ctx) })
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, file, profiles) },
 	}
 	addConfigFlag(cmd, &file)
 	cmd.Flags().StringVar(&profiles.cpu, "cpuprofile", "", "write a CPU profile to `FILE` when the server stops")
 	cmd.Flags().StringVar(&profiles.memory, "memprofile", "", "write a profile of all allocations to `FILE` when the server stops")
 	return cmd
+}
+
+func serve(cmd *cobra.Command, file string, profiles profiles) error {
+	cfg, err := config.Load(file)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+	l, err := build(ctx, cfg, environment{stdout: cmd.OutOrStdout(), logger: logger})
+	if err != nil {
+		return err
+	}
+	l.reloader = &reloader{line: l, file: file, signals: hangup}
+	defer fitMemory(logger)()
+	logger.Info("serving", "grpc", l.server.GRPCAddr().String(), "config", file)
+	return profiles.during(func() error { return l.run(ctx) })
 }
