@@ -36,6 +36,7 @@ func measureOverload(ctx context.Context, w *world, o options) (err error) {
 		return err
 	}
 	server := servers[len(servers)-1]
+	server.limits = "{}"
 	if taskset, err := exec.LookPath("taskset"); err == nil {
 		server.command = append([]string{taskset, "--cpu-list", "0"}, server.command...)
 	}

@@ -23,8 +23,10 @@ const (
 	// firstInterval is taken for the time between two starts until there is something to measure:
 	// 500 checks may then wait.
 	firstInterval = 20 * time.Microsecond
-	// leastLine may wait in any case. What so short a line tells of speed is chance.
-	leastLine = 8
+	// leastLine may wait in any case: a processor that was away for a moment is no overload.
+	leastLine = 16
+	// tellingLine is long enough to tell of speed; in a shorter one it is chance.
+	tellingLine = 8
 	// memory is how long a check that was admitted and never started is taken for one that waits, at
 	// least; at most twice as long. Its client was gone before it was read.
 	memory = 250 * time.Millisecond
@@ -149,7 +151,7 @@ func (a *admission) start(t *ticket) {
 	if t.epoch >= a.epoch.Load()-1 {
 		a.waiting[t.epoch&1].Add(-1)
 	}
-	if t.ahead < leastLine {
+	if t.ahead < tellingLine {
 		return
 	}
 	interval := a.interval.Load()

@@ -74,7 +74,7 @@ func TestAdmission(t *testing.T) {
 		"ten times":                  {50 * time.Microsecond, 10, 13 * time.Millisecond, [2]float64{0.85, 0.92}},
 		"three times, fast checks":   {5 * time.Microsecond, 3, 13 * time.Millisecond, [2]float64{0.6, 0.7}},
 		"three times, slow checks":   {500 * time.Microsecond, 3, 13 * time.Millisecond, [2]float64{0.6, 0.7}},
-		"three times, slowest rules": {5 * time.Millisecond, 3, 45 * time.Millisecond, [2]float64{0.6, 0.75}},
+		"three times, slowest rules": {5 * time.Millisecond, 3, 85 * time.Millisecond, [2]float64{0.6, 0.75}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLine()
