@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -107,12 +108,19 @@ func TestReloadUnderLoad(t *testing.T) {
 			}
 		})
 	}
+	var goroutines int
 	for n := range 50 {
+		if n == 10 {
+			goroutines = runtime.NumGoroutine()
+		}
 		write(n + 1)
 		r.look(t.Context())
 		if err := r.trouble(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if n := runtime.NumGoroutine(); n > goroutines+10 {
+		t.Errorf("%d goroutines after 50 reloads, %d after 10", n, goroutines)
 	}
 	close(stop)
 	clients.Wait()
