@@ -3,12 +3,18 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 )
 
 // askingOften is what makes Envoy's health checks, and its pings, come as often as a test needs.
@@ -22,10 +28,8 @@ func askingOften() []edit {
 // so, Envoy goes to the other, and no request fails. The filter has no retry policy.
 func TestEnvoyDrain(t *testing.T) {
 	other := startSallyport(t, "routes.yaml")
-	endpoint := "        - endpoint:\n            address: {socket_address: {address: 127.0.0.1, port_value: 9191}}\n"
-	both := edit{endpoint, endpoint + strings.Replace(endpoint, "9191", fmt.Sprint(port(other.addr)), 1)}
 	m := startMesh(t, setup{
-		config: "routes.yaml", settings: []edit{{"drain: {delay: 0s}", "drain: {delay: 500ms}"}}, edits: append(askingOften(), both),
+		config: "routes.yaml", settings: []edit{{"drain: {delay: 0s}", "drain: {delay: 500ms}"}}, edits: append(askingOften(), beside(other.addr)),
 	})
 	m.awaitHealth(t, "healthy")
 	var requests atomic.Int64
@@ -41,6 +45,59 @@ func TestEnvoyDrain(t *testing.T) {
 		t.Error("the other Sallyport was never asked")
 	}
 	t.Logf("%d requests", requests.Load())
+}
+
+// beside gives the cluster a second host.
+func beside(addr net.Addr) edit {
+	const endpoint = "        - endpoint:\n            address: {socket_address: {address: 127.0.0.1, port_value: 9191}}\n"
+	return edit{endpoint, endpoint + strings.Replace(endpoint, "9191", fmt.Sprint(port(addr)), 1)}
+}
+
+// With the retry policy of deploy/envoy/README.md a check that one host does not take goes to the
+// other: here one is always too busy.
+func TestEnvoyRetriesElsewhere(t *testing.T) {
+	busy, addr := startPlainAuthz(t, map[string]*auth.CheckResponse{})
+	cluster := "envoy_grpc: {cluster_name: sallyport}\n"
+	for _, tc := range []struct {
+		name  string
+		retry string
+		want  bool // that all pass
+	}{
+		{"with the policy", retryPolicy(t), true}, {"without", "", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := startMesh(t, setup{config: "routes.yaml", edits: []edit{beside(addr), {cluster, cluster + tc.retry}}})
+			before, failed, begin := busy.errors.Load(), 0, time.Now()
+			for range 20 {
+				if got := (exchange{path: "/public/page"}).send(t, http1(), m.url); got.status != http.StatusOK {
+					failed++
+				}
+			}
+			if (failed == 0) != tc.want {
+				t.Errorf("%d of 20 failed", failed)
+			}
+			if took := time.Since(begin); took > 5*time.Second { // ten waits of up to a second are Envoy's default
+				t.Errorf("20 requests took %s", took)
+			}
+			if busy.errors.Load() == before {
+				t.Error("the busy one was never asked")
+			}
+		})
+	}
+}
+
+// retryPolicy is that of the page, indented as the filter's grpc_service is.
+func retryPolicy(t *testing.T) string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "..", "deploy", "envoy", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^  (retry_policy: .*)$`).FindSubmatch(page)
+	if line == nil {
+		t.Fatal("the page has no retry policy")
+	}
+	return "                " + string(line[1]) + "\n"
 }
 
 // load sends requests without a pause, each of which must be allowed, until it is stopped.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -15,6 +16,8 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	grpcstatus "google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
@@ -23,7 +26,8 @@ import (
 type plainAuthz struct {
 	auth.UnimplementedAuthorizationServer
 	answers map[string]*auth.CheckResponse
-	marks   chan string // of bodies that were cut, or not
+	marks   chan string  // of bodies that were cut, or not
+	errors  atomic.Int64 // gRPC errors answered: to every other path
 }
 
 // Check implements the service.
@@ -38,7 +42,11 @@ func (p *plainAuthz) Check(_ context.Context, in *auth.CheckRequest) (*auth.Chec
 	if answer, ok := p.answers[path]; ok {
 		return answer, nil
 	}
-	return nil, grpcstatus.Error(codes.PermissionDenied, "a gRPC error")
+	if path == "/error" {
+		return nil, grpcstatus.Error(codes.PermissionDenied, "a gRPC error")
+	}
+	p.errors.Add(1)
+	return nil, grpcstatus.Error(codes.Unavailable, "a gRPC error")
 }
 
 func startPlainAuthz(t *testing.T, answers map[string]*auth.CheckResponse) (*plainAuthz, net.Addr) {
@@ -47,6 +55,9 @@ func startPlainAuthz(t *testing.T, answers map[string]*auth.CheckResponse) (*pla
 	listener := listen(t)
 	server := grpc.NewServer()
 	auth.RegisterAuthorizationServer(server, p)
+	healthy := health.NewServer()
+	healthy.SetServingStatus("envoy.service.auth.v3.Authorization", healthpb.HealthCheckResponse_SERVING)
+	healthpb.RegisterHealthServer(server, healthy)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	t.Cleanup(func() { server.Stop(); <-done })
@@ -119,7 +130,7 @@ func TestEnvoyFacts(t *testing.T) {
 		{name: "a denial's headers may repeat", path: "/two-cookies", wantStatus: 403, wantHeader: http.Header{"Set-Cookie": {"a=1", "b=2"}}},
 		{name: "whatever the action is", path: "/adding-cookies", wantStatus: 403, wantHeader: http.Header{"Set-Cookie": {"a=1", "b=2"}}},
 		{name: "append loses a denial's header", path: "/append-cookie", wantStatus: 403, wantHeader: http.Header{"Set-Cookie": {"a=1"}}},
-		{name: "a gRPC error is no denial", path: "/error", wantStatus: 503},
+		{name: "a gRPC error is no denial, whatever its code", path: "/error", wantStatus: 503},
 	})
 	for size, want := range map[int]string{999: "false", 1000: "false", 1001: "true"} {
 		for kind, body := range map[string]io.Reader{"of known length": strings.NewReader(padded(size, "")), "chunked": io.MultiReader(strings.NewReader(padded(size, "")))} {

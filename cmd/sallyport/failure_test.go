@@ -34,6 +34,8 @@ func TestEnvoyBelievesNotServing(t *testing.T) {
 	stopped := make(chan struct{})
 	go func() { m.stop(); close(stopped) }()
 	m.awaitHealth(t, "/failed_active_hc")
+	// There is no other to go to, and below healthy_panic_threshold Envoy asks those it has.
+	exchange{path: "/public/page", wantStatus: 200}.run(t, m, http1())
 	<-stopped
 }
 
