@@ -17,30 +17,36 @@ import (
 	"github.com/sallyport/sallyport/pkg/server"
 )
 
+// A failure is what a server says of itself, and may change while it is asked.
+type failure struct{ err atomic.Pointer[error] }
+
+func (f *failure) set(err error) { f.err.Store(&err) }
+
+func (f *failure) get() error {
+	if err := f.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // Health is what Ready says at the moment, to those who ask and to those who watch.
 func TestHealth(t *testing.T) {
-	var unready atomic.Pointer[error]
-	s, _ := start(t, server.Config{GRPC: loopback(), Services: []string{"a.Service"}, Ready: func() error {
-		if err := unready.Load(); err != nil {
-			return *err
-		}
-		return nil
-	}})
+	var unready failure
+	s, _ := start(t, server.Config{GRPC: loopback(), Services: []string{"a.Service"}, Ready: unready.get})
 	health := healthpb.NewHealthClient(connect(t, s.GRPCAddr().String(), insecure.NewCredentials()))
 	watch, err := health.Watch(t.Context(), &healthpb.HealthCheckRequest{Service: "a.Service"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	missing := errors.New("policy: no bundle yet")
 	for _, step := range []struct {
-		err  *error
+		err  error
 		want healthpb.HealthCheckResponse_ServingStatus
 	}{
 		{nil, healthpb.HealthCheckResponse_SERVING},
-		{&missing, healthpb.HealthCheckResponse_NOT_SERVING},
+		{errors.New("policy: no bundle yet"), healthpb.HealthCheckResponse_NOT_SERVING},
 		{nil, healthpb.HealthCheckResponse_SERVING},
 	} {
-		unready.Store(step.err)
+		unready.set(step.err)
 		for _, service := range []string{"", "a.Service"} {
 			if got := statusOf(t, health, service); got != step.want {
 				t.Errorf("service %q: %v, want %v", service, got, step.want)
@@ -91,22 +97,20 @@ func get(t *testing.T, client *http.Client, url string) (int, string) {
 }
 
 func TestAdmin(t *testing.T) {
-	var unready, trouble error
-	s, _ := start(t, server.Config{
-		GRPC: loopback(), Admin: loopback(), Ready: func() error { return unready }, Trouble: func() error { return trouble },
-	})
+	var unready, trouble failure
+	s, _ := start(t, server.Config{GRPC: loopback(), Admin: loopback(), Ready: unready.get, Trouble: trouble.get})
 	url := "http://" + s.AdminAddr().String()
 	for _, path := range []string{"/healthz", "/readyz"} {
 		if code, body := get(t, http.DefaultClient, url+path); code != 200 || body != "ok\n" {
 			t.Errorf("%s answers %d %q", path, code, body)
 		}
 	}
-	trouble = errors.Join(errors.New("the issuer is down"), errors.New("the new file is broken"))
+	trouble.set(errors.Join(errors.New("the issuer is down"), errors.New("the new file is broken")))
 	const want = "ok\ntrouble: the issuer is down\ntrouble: the new file is broken\n"
 	if code, body := get(t, http.DefaultClient, url+"/readyz"); code != 200 || body != want {
 		t.Errorf("/readyz answers %d %q", code, body)
 	}
-	unready = errors.New("policy: no bundle yet")
+	unready.set(errors.New("policy: no bundle yet"))
 	if code, body := get(t, http.DefaultClient, url+"/readyz"); code != 503 || !strings.Contains(body, "no bundle yet") {
 		t.Errorf("/readyz answers %d %q", code, body)
 	}

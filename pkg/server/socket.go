@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 )
 
 // A Socket says who may connect to a listener on a Unix socket.
@@ -95,10 +96,13 @@ func vacant(ctx context.Context, path string) error {
 	}
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", path)
-	if err == nil {
+	switch {
+	case err == nil:
 		return errors.Join(fmt.Errorf("another process listens on %s", path), conn.Close())
+	case errors.Is(err, syscall.ECONNREFUSED): // nobody listens any more: unix(7)
+		return nil
 	}
-	return nil
+	return fmt.Errorf("whether another process listens cannot be told: %w", err)
 }
 
 // A placed listener takes its socket away when it is closed, and no other's.
