@@ -41,7 +41,7 @@ func ready(ts *testscript.TestScript, negated bool, args []string) {
 	if negated || len(args) != 1 {
 		ts.Fatalf("usage: ready URL")
 	}
-	until(ts, args[0]+" does not answer 200", func() bool {
+	scriptAwait(ts, args[0]+" does not answer 200", func() bool {
 		code, _ := fetch(ts, args[0])
 		return code == http.StatusOK
 	})
@@ -53,7 +53,7 @@ func answers(ts *testscript.TestScript, negated bool, args []string) {
 		ts.Fatalf("usage: answers URL REGEXP")
 	}
 	pattern := regexp.MustCompile("(?m)" + args[1])
-	until(ts, args[0]+" does not answer "+args[1], func() bool {
+	scriptAwait(ts, args[0]+" does not answer "+args[1], func() bool {
 		_, text := fetch(ts, args[0])
 		return pattern.MatchString(text)
 	})
@@ -65,7 +65,7 @@ func messages(ts *testscript.TestScript, negated bool, args []string) {
 		ts.Fatalf("usage: messages FILE REGEXP")
 	}
 	pattern := regexp.MustCompile("(?m)" + args[1])
-	until(ts, args[0]+" does not say "+args[1], func() bool { return pattern.MatchString(ts.ReadFile(args[0])) })
+	scriptAwait(ts, args[0]+" does not say "+args[1], func() bool { return pattern.MatchString(ts.ReadFile(args[0])) })
 }
 
 func fetch(ts *testscript.TestScript, url string) (int, string) {
@@ -79,7 +79,7 @@ func fetch(ts *testscript.TestScript, url string) (int, string) {
 	return resp.StatusCode, string(text)
 }
 
-func until(ts *testscript.TestScript, complaint string, done func() bool) {
+func scriptAwait(ts *testscript.TestScript, complaint string, done func() bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
