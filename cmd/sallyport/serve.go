@@ -50,11 +50,10 @@ func serve(cmd *cobra.Command, file string, profiles profiles) error {
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-	l, err := build(ctx, cfg, environment{stdout: cmd.OutOrStdout(), logger: logger})
+	l, err := build(ctx, cfg, environment{stdout: cmd.OutOrStdout(), logger: logger, file: file, hangups: hangup})
 	if err != nil {
 		return err
 	}
-	l.reloader = &reloader{line: l, file: file, signals: hangup}
 	defer fitMemory(logger)()
 	logger.Info("serving", "grpc", l.server.GRPCAddr().String(), "config", file)
 	return profiles.during(func() error { return l.run(ctx) })

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"os"
 	"os/user"
 	"slices"
 	"strconv"
@@ -47,6 +48,9 @@ type environment struct {
 	logger    *slog.Logger
 	recorders authz.Recorders // beside those of the configuration
 	traced    bool            // make spans even where nothing exports them
+
+	file    string           // of the configuration, to reload; "": it stays as it is
+	hangups <-chan os.Signal // each reloads the file at once
 }
 
 // watching is what telemetry adds to a line.
@@ -58,6 +62,9 @@ type watching struct {
 // build makes the line that a configuration describes, and binds its listeners.
 func build(ctx context.Context, cfg *config.Config, env environment) (*line, error) {
 	l := &line{env: env}
+	if env.file != "" {
+		l.reloader = &reloader{line: l, file: env.file, signals: env.hangups}
+	}
 	if err := l.build(ctx, cfg); err != nil {
 		return nil, errors.Join(err, l.close(ctx))
 	}
