@@ -57,9 +57,8 @@ func (l *line) newStages(ctx context.Context, cfg *config.Config, before *stages
 			return nil, err
 		}
 	}
-	s.service = newService(cfg, authz.Checker{
-		Verifier: s.verifier, Decider: s.engine, Recorder: slices.Concat(s.log.recorders, l.env.recorders, l.watching.recorders),
-	})
+	recorders := slices.Concat(s.log.recorders, l.env.recorders, l.watching.recorders)
+	s.service = newService(cfg, newChecker(cfg, s.verifier, s.engine, recorders))
 	return s, nil
 }
 
@@ -69,10 +68,8 @@ func verifying(jwt config.JWT) config.JWT {
 	return jwt
 }
 
-func newService(cfg *config.Config, checker authz.Checker) *envoy.Server {
-	checker.FlagAmbiguousPaths = cfg.Request.AmbiguousPaths == config.FlagAmbiguousPaths
-	checker.Challenge = authz.Challenge{Realm: cfg.JWT.Realm, ResourceMetadata: cfg.JWT.ResourceMetadata}
-	return &envoy.Server{Checker: &checker, MaxBodyBytes: int(cfg.Request.MaxBodyBytes), Timeout: cfg.Request.Timeout}
+func newService(cfg *config.Config, checker *authz.Checker) *envoy.Server {
+	return &envoy.Server{Checker: checker, MaxBodyBytes: int(cfg.Request.MaxBodyBytes), Timeout: cfg.Request.Timeout}
 }
 
 // ready says why nothing can be decided, and trouble what else is wrong.

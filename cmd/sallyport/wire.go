@@ -131,6 +131,15 @@ func (l *line) troubles() error {
 	return err
 }
 
+// newChecker makes the line of a configuration from its parts.
+func newChecker(cfg *config.Config, verifier authz.Verifier, decider authz.Decider, recorder authz.Recorder) *authz.Checker {
+	return &authz.Checker{
+		Verifier: verifier, Decider: decider, Recorder: recorder,
+		FlagAmbiguousPaths: cfg.Request.AmbiguousPaths == config.FlagAmbiguousPaths,
+		Challenge:          authz.Challenge{Realm: cfg.JWT.Realm, ResourceMetadata: cfg.JWT.ResourceMetadata},
+	}
+}
+
 // watch makes what traces the checks. Where nobody asked for traces, nothing of them is on the way.
 func (l *line) watch(ctx context.Context) (watching, error) {
 	if !l.env.traced && !telemetry.Enabled() {
@@ -171,8 +180,17 @@ func (l *line) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// newVerifier makes the first door. Without an engine nobody asks the policy's data for revocations.
+// newVerifier makes the first door.
 func newVerifier(ctx context.Context, cfg *config.Config, engine *policy.Engine, logger *slog.Logger) (*token.Verifier, error) {
+	verifier, err := token.New(ctx, tokenConfig(ctx, cfg, engine, logger))
+	if err != nil {
+		return nil, tokenMistakes(cfg, err)
+	}
+	return verifier, nil
+}
+
+// tokenConfig is the first door's part. Without an engine nobody asks the policy's data for revocations.
+func tokenConfig(ctx context.Context, cfg *config.Config, engine *policy.Engine, logger *slog.Logger) token.Config {
 	leeway := cfg.JWT.Leeway
 	if leeway == 0 {
 		leeway = -1 // in token.Config, 0 is the default
@@ -191,11 +209,7 @@ func newVerifier(ctx context.Context, cfg *config.Config, engine *policy.Engine,
 	for _, r := range cfg.JWT.Rules {
 		out.Rules = append(out.Rules, tokenRule(r))
 	}
-	verifier, err := token.New(ctx, out)
-	if err != nil {
-		return nil, tokenMistakes(cfg, err)
-	}
-	return verifier, nil
+	return out
 }
 
 // revocationData reads a list of revoked tokens from the policy's data.
@@ -246,9 +260,15 @@ func tokenRule(r config.Rule) token.Rule {
 
 func policyConfig(cfg *config.Config, logger *slog.Logger) policy.Config {
 	p := cfg.Policy
+	memo := int(p.Memo.MaxBytes)
+	if memo == 0 {
+		memo = -1 // in policy.Config, 0 is the default
+	}
 	out := policy.Config{
 		Entrypoint: p.Path, Files: p.Files, Default: policies.FS, Data: p.Data, OutputHeaders: p.OutputHeaders,
-		Capabilities: policy.Capabilities(p.Capabilities), MaxSteps: int64(p.MaxSteps), OPA: p.OPA, Logger: logger,
+		Capabilities: policy.Capabilities(p.Capabilities), MaxSteps: int64(p.MaxSteps), MemoBytes: memo, OPA: p.OPA, Logger: logger,
+		Library:         policies.Library,
+		ProtoDescriptor: p.ProtoDescriptor, MaxBodyBytes: int64(cfg.Request.MaxBodyBytes), SkipRequestBodyParse: p.SkipRequestBodyParse,
 	}
 	for _, e := range p.Entrypoints {
 		out.Entrypoints = append(out.Entrypoints, policy.Entrypoint{

@@ -27,3 +27,14 @@ func TestTokenRule(t *testing.T) {
 		}
 	}
 }
+
+// TestMemoBytes holds that 0 in the file turns the memo off, which in policy.Config is the default.
+func TestMemoBytes(t *testing.T) {
+	for written, want := range map[config.Size]int{0: -1, 1 << 20: 1 << 20} {
+		cfg := config.Default()
+		cfg.Policy.Memo.MaxBytes = written
+		if got := policyConfig(&cfg, nil).MemoBytes; got != want {
+			t.Errorf("%d bytes in the file became %d, want %d", written, got, want)
+		}
+	}
+}

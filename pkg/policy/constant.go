@@ -23,6 +23,7 @@ const constantBudget = 10 * time.Second
 type constants struct {
 	values   topdown.VirtualCache
 	timedOut bool
+	seen     func(ast.Ref) // told of every use of a value; may be nil
 }
 
 func (s *snapshot) computeConstants(ctx context.Context) {
@@ -56,12 +57,12 @@ func (s *snapshot) constant(ctx context.Context, path ast.Ref) (*ast.Term, error
 	}
 	atLoad := *s
 	atLoad.limits.maxSteps = math.MaxInt64 // constantBudget is the bound here
-	return atLoad.evaluate(ctx, q, time.Time{}, ast.NewObject())
+	return atLoad.evaluate(ctx, q, time.Time{}, ast.InternedEmptyObject)
 }
 
 // cache is what an evaluation starts with.
 func (c *constants) cache() topdown.VirtualCache {
-	return &checkCache{VirtualCache: topdown.NewVirtualCache(), constants: c.values}
+	return &checkCache{VirtualCache: topdown.NewVirtualCache(), constants: c}
 }
 
 // isConstant tells whether a place in the rule tree is a rule, not a function, with a constant
@@ -121,18 +122,25 @@ func varies(rule *ast.Rule) (found bool) {
 	return found
 }
 
-// isNondeterministic adds to OPA's own list the verification of certificates, which asks the
-// machine's clock and its trusted roots.
+// isNondeterministic adds to OPA's own list what asks the machine's clock or its trusted roots, what
+// may fetch a schema, and what signs.
 func isNondeterministic(builtin string) bool {
 	b, ok := ast.BuiltinMap[builtin]
-	return ok && (b.Nondeterministic || strings.HasPrefix(b.Name, "crypto.x509.parse_and_verify"))
+	if !ok {
+		return false
+	}
+	switch b.Name {
+	case ast.JWTDecodeVerify.Name, ast.JSONMatchSchema.Name, ast.JSONSchemaVerify.Name, ast.ProvidersAWSSignReqObj.Name:
+		return true
+	}
+	return b.Nondeterministic || strings.HasPrefix(b.Name, "crypto.x509.parse_and_verify")
 }
 
 // A checkCache is the evaluator's cache of one check, over the constants. Under a "with", which
 // may replace what they were computed from, they are not looked at.
 type checkCache struct {
 	topdown.VirtualCache
-	constants topdown.VirtualCache
+	constants *constants
 	withs     int
 }
 
@@ -151,7 +159,10 @@ func (c *checkCache) Pop() {
 // Get implements [topdown.VirtualCache].
 func (c *checkCache) Get(ref ast.Ref) (value *ast.Term, undefined bool) {
 	if c.withs == 0 {
-		if value, undefined := c.constants.Get(ref); value != nil || undefined {
+		if value, undefined := c.constants.values.Get(ref); value != nil || undefined {
+			if c.constants.seen != nil {
+				c.constants.seen(ref)
+			}
 			return value, undefined
 		}
 	}

@@ -17,8 +17,8 @@ import (
 func TestConstantsAreComputedOnce(t *testing.T) {
 	numbers := make([]int, 1000)
 	data := map[string]any{"numbers": numbers}
-	once := configured(t, "allow if big\n\nbig if count([n | some n in data.numbers; n < 1]) == 1000", policy.Config{Data: data})
-	each := configured(t, "allow if big\n\nbig if count([n | some n in data.numbers; n < count(input.tokens) + 1]) == 1000", policy.Config{Data: data})
+	once := configured(t, "allow if big\n\nbig if count([n | some n in data.numbers; n < 1]) == 1000", policy.Config{Data: data, MemoBytes: -1})
+	each := configured(t, "allow if big\n\nbig if count([n | some n in data.numbers; n < count(input.tokens) + 1]) == 1000", policy.Config{Data: data, MemoBytes: -1})
 	if once, each := allocations(t, once, "/"), allocations(t, each, "/"); once > 300 || each < 1000 {
 		t.Errorf("%v allocations, and %v where the rule depends on input; want few and many", once, each)
 	}
@@ -39,7 +39,7 @@ func withRoutes(t *testing.T, count int) *policy.Engine {
 	for i := range count {
 		routes = append(routes, map[string]any{"path": fmt.Sprintf("/place-%d/{sub}/*/**", i), "roles": []string{"clerk"}})
 	}
-	e, err := policy.New(t.Context(), policy.Config{Default: policies.FS, Data: map[string]any{"routes": routes}})
+	e, err := policy.New(t.Context(), policy.Config{Default: policies.FS, MemoBytes: -1, Data: map[string]any{"routes": routes}})
 	if err != nil {
 		t.Fatal(err)
 	}

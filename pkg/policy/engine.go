@@ -28,6 +28,8 @@ type Engine struct {
 	waiting  *edition   // of files and bundles, to be published
 	complete bool       // every bundle was there once
 
+	counts counts // of the memo
+
 	opa     *controlPlane // nil without policy.opa
 	watcher *watcher      // nil without files
 }
@@ -69,6 +71,15 @@ func open(ctx context.Context, config Config) (*Engine, error) {
 	if config.MaxSteps <= 0 {
 		config.MaxSteps = defaultMaxSteps
 	}
+	switch {
+	case config.Print != nil || config.Coverage != nil:
+		config.MemoBytes = -1 // a decision that is remembered prints and covers nothing
+	case config.MemoBytes == 0:
+		config.MemoBytes = defaultMemoBytes
+	}
+	if config.MaxBodyBytes <= 0 {
+		config.MaxBodyBytes = 1 << 20
+	}
 	e := &Engine{config: config}
 	var err error
 	if e.choices, err = parseChoices(config); err != nil {
@@ -100,17 +111,23 @@ func (e *Engine) openOPA(ctx context.Context) error {
 	}
 	// Without a context the caches start no goroutine. What is stale goes when room is needed.
 	e.limits = limits{
-		maxSteps: e.config.MaxSteps,
-		sends:    cache.NewInterQueryCache(bounded(caching)),
-		values:   cache.NewInterQueryValueCache(ctx, bounded(caching)),
+		maxSteps:  e.config.MaxSteps,
+		memoBytes: e.config.MemoBytes,
+		logger:    e.config.Logger,
+		sends:     cache.NewInterQueryCache(bounded(caching)),
+		values:    cache.NewInterQueryValueCache(ctx, bounded(caching)),
+		sheets:    &sync.Pool{New: func() any { return new(sheet) }},
+		asides:    asides{newStore[uintptr, *aside](asidesBytes, new(atomic.Uint64))},
+		counts:    &e.counts,
+		observer:  observer{coverage: e.config.Coverage, print: e.config.Print},
 	}
 	return nil
 }
 
 // start runs what keeps the policy up to date.
 func (e *Engine) start(ctx context.Context) (err error) {
-	if len(e.config.Files) > 0 {
-		if e.watcher, err = newWatcher(e.config.Files, e.config.Logger, e.reload); err != nil {
+	if files := e.config.watched(); len(files) > 0 {
+		if e.watcher, err = newWatcher(files, e.config.Logger, e.reload); err != nil {
 			return err
 		}
 	}

@@ -120,12 +120,16 @@ type edition struct {
 	base      *snapshot // compiled modules and data, without an entrypoint
 	choices   []choice
 	snapshots []*snapshot // by choice; nil where the policy has no such rule
+	archive   *archive    // of their memos
 }
 
 // newEdition compiles a source and prepares its entrypoints. Missing are the choices whose rule
 // the policy does not have.
 func newEdition(ctx context.Context, src *source, choices []choice, l limits) (made *edition, missing error, err error) {
-	base := &snapshot{revision: src.revision(), limits: l}
+	if err := src.addLibrary(); err != nil {
+		return nil, nil, fmt.Errorf("policy: load the library: %w", err)
+	}
+	base := &snapshot{revision: src.revision(), limits: l, bodies: src.bodies}
 	if err := base.open(ctx, src.data); err != nil {
 		return nil, nil, err
 	}
@@ -134,7 +138,7 @@ func newEdition(ctx context.Context, src *source, choices []choice, l limits) (m
 	}
 	made = &edition{
 		revision: base.revision, modules: len(base.compiler.Modules), base: base,
-		choices: choices, snapshots: make([]*snapshot, len(choices)),
+		choices: choices, snapshots: make([]*snapshot, len(choices)), archive: l.newArchive(),
 	}
 	var absent []error
 	for i, c := range choices {
@@ -145,6 +149,7 @@ func newEdition(ctx context.Context, src *source, choices []choice, l limits) (m
 		if made.snapshots[i], err = base.at(ctx, c); err != nil {
 			return nil, nil, err
 		}
+		made.snapshots[i].memo = made.archive.newMemo(c.ref.String(), &made.snapshots[i].reads)
 	}
 	return made, errors.Join(absent...), nil
 }
@@ -158,6 +163,8 @@ func (s *snapshot) at(ctx context.Context, c choice) (*snapshot, error) {
 		return nil, err
 	}
 	view.computeConstants(ctx)
+	view.reads = view.findReads()
+	view.names = newVocabulary(&view.reads.input)
 	view.strip, err = view.outputHeaders(c.OutputHeaders)
 	return &view, err
 }

@@ -33,30 +33,29 @@ func (s *snapshot) newQuery(rule ast.Ref) (query, error) {
 
 // evaluate asks; nil is the answer of an undefined rule. topdown is used rather than the rego
 // package, which starts a goroutine for each evaluation and turns the answer into JSON values.
-func (s *snapshot) evaluate(ctx context.Context, q query, now time.Time, input ast.Value) (answer *ast.Term, err error) {
+func (s *snapshot) evaluate(ctx context.Context, q query, now time.Time, input *ast.Term) (answer *ast.Term, err error) {
 	if ctx.Err() != nil {
 		return nil, s.tooLate(ctx)
 	}
-	meter := &meter{left: s.limits.maxSteps}
-	defer context.AfterFunc(ctx, meter.Cancel)()
-
-	err = topdown.NewQuery(q.body).
+	_ = makeRoom(0)
+	meter := &meter{ctx: ctx, left: s.limits.maxSteps}
+	asked := topdown.NewQuery(q.body).
 		WithQueryCompiler(q.compiler).
 		WithCompiler(s.compiler).
 		WithStore(s.store).
 		WithTransaction(s.txn).
-		WithInput(ast.NewTerm(input)).
+		WithInput(input).
 		WithTime(now).
 		WithCancel(meter).
 		WithInterQueryBuiltinCache(s.limits.sends).
 		WithInterQueryBuiltinValueCache(s.limits.values).
 		WithMetrics(metrics.NoOp()).
 		WithStrictBuiltinErrors(true).
-		WithVirtualCache(s.constants.cache()).
-		Iter(ctx, func(result topdown.QueryResult) error {
-			answer = result[answerVar]
-			return nil
-		})
+		WithVirtualCache(s.constants.cache())
+	err = s.limits.observer.observe(asked).Iter(ctx, func(result topdown.QueryResult) error {
+		answer = result[answerVar]
+		return nil
+	})
 	switch {
 	case ctx.Err() != nil:
 		return nil, s.tooLate(ctx)

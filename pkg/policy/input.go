@@ -2,8 +2,6 @@ package policy
 
 import (
 	"encoding/base64"
-	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -11,261 +9,316 @@ import (
 	"github.com/sallyport/sallyport/pkg/authz"
 )
 
-// newInput makes the document that policy sees as input: that of opa-envoy-plugin, which follows
-// the CheckRequest in its JSON names and leaves out what is not set, and beside it tokens, source
-// and path_ambiguous. A check without HTTP has no parsed_path, parsed_query, parsed_body,
-// truncated_body and path_ambiguous.
-func newInput(req *authz.Request, id authz.Identity) (ast.Value, error) {
-	attributes, err := attributes(req)
+// A writer writes the document that policy sees as input, as far as p is read: that of
+// opa-envoy-plugin, which follows the CheckRequest in its JSON names and leaves out what is not
+// set, and beside it tokens, source and path_ambiguous. A check without HTTP has no parsed_path,
+// parsed_query, parsed_body, truncated_body and path_ambiguous.
+//
+// An object is there where the whole document has it, even if nothing of it is read.
+type writer struct {
+	*sheet
+	asides asides
+	bodies bodyReader
+}
+
+func (w writer) input(p *part, req *authz.Request, id authz.Identity) error {
+	w.object()
+	if a := w.member(p, "attributes"); a != nil {
+		if err := w.attributes(a, req); err != nil {
+			return err
+		}
+	}
+	if v := w.member(p, "version"); v != nil {
+		w.version(v)
+	}
+	if t := w.member(p, "tokens"); t != nil {
+		if err := w.tokens(t, id.Tokens); err != nil {
+			return err
+		}
+	}
+	if s := w.member(p, "source"); s != nil {
+		w.shortSource(s, &req.Source)
+	}
+	w.textMember(p, "source_principal", req.Source.Principal)
+	if req.HTTP != nil {
+		if err := w.parsed(p, req.HTTP); err != nil {
+			return err
+		}
+	}
+	w.end()
+	return nil
+}
+
+// parsed writes what is made of the request. A body that is not what it says to be is refused even
+// where the policy does not look at it: the upstream may.
+func (w writer) parsed(p *part, h *authz.HTTP) error {
+	if err := w.body(p, h); err != nil {
+		return err
+	}
+	if s := w.member(p, "parsed_path"); s != nil {
+		w.texts(h.Path.Segments)
+	}
+	if q := w.member(p, "parsed_query"); q != nil {
+		w.textLists(q, h.Path.Query)
+	}
+	if w.member(p, "path_ambiguous") != nil {
+		w.boolean(h.Path.Ambiguity != "")
+	}
+	return nil
+}
+
+// body writes what policy sees of a body beside attributes.
+func (w writer) body(p *part, h *authz.HTTP) error {
+	if w.bodies.skip {
+		return nil
+	}
+	parsed, truncated, err := w.bodies.read(h)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	tokens, err := tokens(id.Tokens)
-	if err != nil {
-		return nil, err
+	if w.member(p, "parsed_body") != nil {
+		if _, none := parsed.(ast.Null); none {
+			w.null()
+		} else {
+			w.sheet.body(parsed)
+		}
 	}
-	in := document{}
-	in.set("attributes", attributes)
-	in.set("version", version())
-	in.set("tokens", tokens)
-	in.set("source", shortSource(req.Source))
-	in.text("source_principal", req.Source.Principal)
-	if req.HTTP == nil {
-		return in.value(), nil
+	if w.member(p, "truncated_body") != nil {
+		w.boolean(truncated)
 	}
-	parsed, truncated, err := readBody(req.HTTP)
-	if err != nil {
-		return nil, err
-	}
-	in.set("parsed_path", texts(req.HTTP.Path.Segments))
-	in.set("parsed_query", textLists(req.HTTP.Path.Query))
-	in.set("parsed_body", parsed)
-	in.set("truncated_body", ast.Boolean(truncated))
-	in.set("path_ambiguous", ast.Boolean(req.HTTP.Path.Ambiguity != ""))
-	return in.value(), nil
+	return nil
 }
 
 // version says "protojson" because opa-envoy-plugin does, though neither follows protojson in
 // timestamps, enums and 64-bit integers.
-func version() ast.Value {
-	var v document
-	v.text("ext_authz", "v3")
-	v.text("encoding", "protojson")
-	return v.value()
+func (w writer) version(p *part) {
+	w.object()
+	w.textMember(p, "ext_authz", "v3")
+	w.textMember(p, "encoding", "protojson")
+	w.end()
 }
 
-func attributes(req *authz.Request) (ast.Value, error) {
-	filter, err := metadata(req.FilterMetadata)
-	if err != nil {
-		return nil, err
+func (w writer) attributes(p *part, req *authz.Request) error {
+	w.object()
+	w.peer(p, "source", &req.Source)
+	w.peer(p, "destination", &req.Destination)
+	w.request(p, req)
+	w.textMap(p, "contextExtensions", req.ContextExtensions)
+	if err := w.metadata(p, "metadataContext", req.FilterMetadata); err != nil {
+		return err
 	}
-	route, err := metadata(req.RouteMetadata)
-	if err != nil {
-		return nil, err
+	if err := w.metadata(p, "routeMetadataContext", req.RouteMetadata); err != nil {
+		return err
 	}
-	var a document
-	a.add("source", peer(req.Source))
-	a.add("destination", peer(req.Destination))
-	a.add("request", request(req))
-	a.add("contextExtensions", textMap(req.ContextExtensions))
-	a.add("metadataContext", filter)
-	a.add("routeMetadataContext", route)
 	if req.TLSSession != nil {
-		var tls document
-		tls.text("sni", req.TLSSession.SNI)
-		a.set("tlsSession", tls.value())
+		if t := w.member(p, "tlsSession"); t != nil {
+			w.object()
+			w.textMember(t, "sni", req.TLSSession.SNI)
+			w.end()
+		}
 	}
-	return a.value(), nil
+	w.end()
+	return nil
 }
 
-func peer(p authz.Peer) document {
-	var address, socket, pipe, d document
-	if p.Address != "" {
-		socket.text("address", p.Address)
-		socket.set("portValue", number(int64(p.Port)))
+func (w writer) peer(p *part, name string, of *authz.Peer) {
+	hasAddress := of.Address != "" || of.Pipe != ""
+	if !hasAddress && of.Service == "" && len(of.Labels) == 0 && of.Principal == "" && of.Certificate == "" {
+		return
 	}
-	pipe.text("path", p.Pipe)
-	address.add("socketAddress", socket)
-	address.add("pipe", pipe)
-	d.add("address", address)
-	d.text("service", p.Service)
-	d.add("labels", textMap(p.Labels))
-	d.text("principal", p.Principal)
-	d.text("certificate", p.Certificate)
-	return d
+	if p = w.member(p, name); p == nil {
+		return
+	}
+	w.object()
+	if hasAddress {
+		w.address(p, of)
+	}
+	w.textMember(p, "service", of.Service)
+	w.textMap(p, "labels", of.Labels)
+	w.textMember(p, "principal", of.Principal)
+	w.textMember(p, "certificate", of.Certificate)
+	w.end()
+}
+
+func (w writer) address(p *part, of *authz.Peer) {
+	if p = w.member(p, "address"); p == nil {
+		return
+	}
+	w.object()
+	if of.Address != "" {
+		if socket := w.member(p, "socketAddress"); socket != nil {
+			w.object()
+			w.textMember(socket, "address", of.Address)
+			w.port(socket, "portValue", of)
+			w.end()
+		}
+	}
+	if of.Pipe != "" {
+		if pipe := w.member(p, "pipe"); pipe != nil {
+			w.object()
+			w.textMember(pipe, "path", of.Pipe)
+			w.end()
+		}
+	}
+	w.end()
+}
+
+// port is there even where it is 0.
+func (w writer) port(p *part, name string, of *authz.Peer) {
+	if !of.NoPort && w.member(p, name) != nil {
+		w.integer(int64(of.Port))
+	}
 }
 
 // shortSource is the downstream peer in short; a pipe has neither address nor port.
-func shortSource(p authz.Peer) ast.Value {
-	var d document
-	d.text("principal", p.Principal)
-	d.text("address", p.Address)
-	if p.Address != "" {
-		d.set("port", number(int64(p.Port)))
+func (w writer) shortSource(p *part, of *authz.Peer) {
+	w.object()
+	w.textMember(p, "principal", of.Principal)
+	w.textMember(p, "address", of.Address)
+	if of.Address != "" {
+		w.port(p, "port", of)
 	}
-	return d.value()
+	w.end()
 }
 
-func request(req *authz.Request) document {
-	var d document
-	d.add("time", timestamp(req.Time))
+func (w writer) request(p *part, req *authz.Request) {
+	if req.HTTP == nil && !hasTime(req.Time) {
+		return
+	}
+	if p = w.member(p, "request"); p == nil {
+		return
+	}
+	w.object()
+	w.timestamp(p, req.Time)
 	if req.HTTP != nil {
-		d.set("http", httpRequest(req.HTTP).value())
+		if h := w.member(p, "http"); h != nil {
+			w.http(h, req.HTTP)
+		}
 	}
-	return d
+	w.end()
 }
 
-func timestamp(t time.Time) document {
-	var d document
-	if !t.IsZero() {
-		d.integer("seconds", t.Unix())
-		d.integer("nanos", int64(t.Nanosecond()))
+func hasTime(t time.Time) bool { return !t.IsZero() && t.UnixNano() != 0 }
+
+func (w writer) timestamp(p *part, t time.Time) {
+	if !hasTime(t) {
+		return
 	}
-	return d
-}
-
-func httpRequest(h *authz.HTTP) document {
-	var d document
-	d.text("id", h.ID)
-	d.text("method", h.Method)
-	d.add("headers", joinedHeaders(h.Headers))
-	d.text("path", h.Path.Raw)
-	d.text("host", h.Host)
-	d.text("scheme", h.Scheme)
-	d.text("query", h.Query)
-	d.text("fragment", h.Fragment)
-	d.text("protocol", h.Protocol)
-	d.integer("size", h.Size)
-	d.text("body", h.Body)
-	d.text("rawBody", base64.StdEncoding.EncodeToString(h.RawBody))
-	d.add("headerMap", headerMap(h.RawHeaders))
-	return d
-}
-
-func joinedHeaders(headers authz.Headers) document {
-	d := make(document, 0, len(headers))
-	for name := range headers {
-		d.set(name, ast.String(headers.Joined(name)))
+	if p = w.member(p, "time"); p == nil {
+		return
 	}
-	return d
+	w.object()
+	w.integerMember(p, "seconds", t.Unix())
+	w.integerMember(p, "nanos", int64(t.Nanosecond()))
+	w.end()
 }
 
-func headerMap(headers []authz.RawHeader) document {
+func (w writer) http(p *part, h *authz.HTTP) {
+	w.object()
+	w.textMember(p, "id", h.ID)
+	w.textMember(p, "method", h.Method)
+	w.headers(p, h.Headers)
+	w.textMember(p, "path", h.Path.Raw)
+	w.textMember(p, "host", h.Host)
+	w.textMember(p, "scheme", h.Scheme)
+	w.textMember(p, "query", h.Query)
+	w.textMember(p, "fragment", h.Fragment)
+	w.textMember(p, "protocol", h.Protocol)
+	w.integerMember(p, "size", h.Size)
+	if hasBody := h.Body != "" || len(h.RawBody) > 0; hasBody && (p.at("body") != nil || p.at("rawBody") != nil) {
+		w.alone()
+	}
+	w.textMember(p, "body", h.Body)
+	if len(h.RawBody) > 0 && w.member(p, "rawBody") != nil {
+		w.text(base64.StdEncoding.EncodeToString(h.RawBody))
+	}
+	w.headerMap(p, h.RawHeaders)
+	w.end()
+}
+
+func (w writer) headers(p *part, headers authz.Headers) {
 	if len(headers) == 0 {
+		return
+	}
+	if p = w.member(p, "headers"); p == nil {
+		return
+	}
+	w.object()
+	for _, name := range names(w.sheet, p, headers) {
+		w.name(name)
+		w.text(headers.Joined(name))
+	}
+	w.end()
+}
+
+func (w writer) headerMap(p *part, headers []authz.RawHeader) {
+	if len(headers) == 0 {
+		return
+	}
+	if p = w.member(p, "headerMap"); p == nil {
+		return
+	}
+	w.object()
+	if w.member(p, "headers") != nil {
+		w.array()
+		for _, h := range headers {
+			entry := &part{whole: true}
+			w.object()
+			w.textMember(entry, "key", h.Name)
+			w.textMember(entry, "value", h.Value)
+			w.textMember(entry, "rawValue", base64.StdEncoding.EncodeToString(h.RawValue))
+			w.end()
+		}
+		w.end()
+	}
+	w.end()
+}
+
+func (w writer) metadata(p *part, name string, byFilter map[string]any) error {
+	if byFilter == nil {
 		return nil
 	}
-	entries := make([]*ast.Term, len(headers))
-	for i, h := range headers {
-		var entry document
-		entry.text("key", h.Name)
-		entry.text("value", h.Value)
-		entry.text("rawValue", base64.StdEncoding.EncodeToString(h.RawValue))
-		entries[i] = ast.NewTerm(entry.value())
+	if p = w.member(p, name); p == nil {
+		return nil
 	}
-	var d document
-	d.set("headers", ast.NewArray(entries...))
-	return d
-}
-
-func metadata(byFilter map[string]any) (document, error) {
-	if len(byFilter) == 0 {
-		return nil, nil
-	}
-	value, err := ast.InterfaceToValue(byFilter)
-	if err != nil {
-		return nil, refuse(authz.MalformedRequest, "read metadata: a value of no JSON type")
-	}
-	var d document
-	d.set("filterMetadata", value)
-	return d, nil
-}
-
-// tokens has an entry for every slot of the configuration. The text of a token is in none.
-func tokens(slots map[string]authz.Token) (ast.Value, error) {
-	d := make(document, 0, len(slots))
-	for name, token := range slots {
-		slot, err := slot(token)
-		if err != nil {
-			return nil, fmt.Errorf("%w of %s", err, name)
+	w.object()
+	if f := w.member(p, "filterMetadata"); f != nil && len(byFilter) > 0 {
+		if err := w.jsonObject(f, byFilter); err != nil {
+			return refuse(authz.MalformedRequest, "read metadata: a value of no JSON type")
 		}
-		d.set(name, slot)
 	}
-	return d.value(), nil
+	w.end()
+	return nil
 }
 
-func slot(token authz.Token) (ast.Value, error) {
-	var d document
-	d.text("status", string(token.Status))
-	if token.Status != authz.TokenValid {
-		return d.value(), nil
+func (w writer) texts(values []string) {
+	w.array()
+	for _, v := range values {
+		w.text(v)
 	}
-	claims, err := ast.InterfaceToValue(token.Claims)
-	if err != nil {
-		return nil, refuse(authz.Internal, "read token: a claim of no JSON type")
-	}
-	header, err := ast.InterfaceToValue(token.Header)
-	if err != nil {
-		return nil, refuse(authz.Internal, "read token: a header of no JSON type")
-	}
-	d.text("issuer", token.Issuer)
-	d.set("claims", claims)
-	d.set("header", header)
-	return d.value(), nil
+	w.end()
 }
 
-// A document is an object in the making.
-type document [][2]*ast.Term
-
-// set adds a value, even an empty one.
-func (d *document) set(name string, value ast.Value) {
-	*d = append(*d, [2]*ast.Term{ast.InternedTerm(name), ast.NewTerm(value)})
+func (w writer) textMap(p *part, name string, values map[string]string) {
+	if len(values) == 0 {
+		return
+	}
+	if p = w.member(p, name); p == nil {
+		return
+	}
+	w.object()
+	for _, name := range names(w.sheet, p, values) {
+		w.name(name)
+		w.text(values[name])
+	}
+	w.end()
 }
 
-// text adds a string that is set.
-func (d *document) text(name, value string) {
-	if value != "" {
-		d.set(name, ast.String(value))
+func (w writer) textLists(p *part, values map[string][]string) {
+	w.object()
+	for _, name := range names(w.sheet, p, values) {
+		w.name(name)
+		w.texts(values[name])
 	}
-}
-
-// integer adds a number that is set.
-func (d *document) integer(name string, value int64) {
-	if value != 0 {
-		d.set(name, number(value))
-	}
-}
-
-// add adds an object that holds something.
-func (d *document) add(name string, value document) {
-	if len(value) > 0 {
-		d.set(name, value.value())
-	}
-}
-
-func (d document) value() ast.Value { return ast.NewObject(d...) }
-
-func number(n int64) ast.Value { return ast.Number(strconv.FormatInt(n, 10)) }
-
-func texts(values []string) ast.Value {
-	terms := make([]*ast.Term, len(values))
-	for i, v := range values {
-		terms[i] = ast.InternedTerm(v)
-	}
-	return ast.NewArray(terms...)
-}
-
-func textMap(values map[string]string) document {
-	d := make(document, 0, len(values))
-	for name, v := range values {
-		d.set(name, ast.String(v))
-	}
-	return d
-}
-
-func textLists(values map[string][]string) ast.Value {
-	d := make(document, 0, len(values))
-	for name, list := range values {
-		d.set(name, texts(list))
-	}
-	return d.value()
+	w.end()
 }

@@ -23,6 +23,7 @@ type snapshot struct {
 	revision   string
 	entrypoint ast.Ref
 	limits     limits
+	bodies     bodyReader
 
 	compiler  *ast.Compiler
 	query     query
@@ -32,6 +33,9 @@ type snapshot struct {
 	txn       storage.Transaction
 
 	strip []string // the request headers that the policy can set, sorted
+	reads reads
+	names vocabulary
+	memo  *memo
 }
 
 // parseEntrypoint makes a reference of a path. Numbers index arrays, as in opa-envoy-plugin.
@@ -69,11 +73,12 @@ func (s *snapshot) open(ctx context.Context, data map[string]any) error {
 func (s *snapshot) compile(ctx context.Context, modules map[string]*ast.Module, capabilities *ast.Capabilities) error {
 	s.compiler = ast.NewCompiler().
 		WithCapabilities(capabilities).
+		WithEnablePrintStatements(s.limits.observer.print != nil).
 		WithPathConflictsCheck(storage.NonEmpty(ctx, s.store, s.txn))
 	for _, module := range modules {
 		unindexed(module)
 	}
-	// print() is erased: what it would print may hold credentials.
+	// Else print() is erased: what it would print may hold credentials.
 	if s.compiler.Compile(modules); s.compiler.Failed() {
 		return compileError(s.compiler.Errors)
 	}
@@ -92,11 +97,37 @@ func compileError(errs ast.Errors) error {
 	return fmt.Errorf("policy: compile: %w", errors.Join(lines...))
 }
 
-// decide takes one check from the input document to the decision.
+// decide takes one check to the decision, by way of the memo where it has one.
 func (s *snapshot) decide(ctx context.Context, now time.Time, req *authz.Request, id authz.Identity) (authz.Decision, error) {
-	input, err := newInput(req, id)
-	if err != nil {
+	in := s.limits.sheet()
+	defer s.limits.done(in)
+	if err := (writer{in, s.limits.asides, s.bodies}).input(&s.reads.input, req, id); err != nil {
 		return authz.Decision{}, err
+	}
+	key := s.memo.key(in)
+	if key.memo == nil {
+		s.limits.counts.bypasses.Add(1)
+		return s.ask(ctx, now, in)
+	}
+	had := s.memo.get(&key)
+	if had != nil && ctx.Err() == nil && !sampled() {
+		return *had, nil
+	}
+	decision, err := s.ask(ctx, now, in)
+	switch {
+	case had != nil:
+		s.memo.compare(ctx, had, decision, err)
+	case err == nil:
+		s.memo.put(&key, &decision)
+	}
+	return decision, err
+}
+
+// ask evaluates the policy on a document and reads its answer.
+func (s *snapshot) ask(ctx context.Context, now time.Time, in *sheet) (authz.Decision, error) {
+	input, err := in.document(s.names)
+	if err != nil {
+		return authz.Decision{}, refuse(authz.Internal, "read input: a value of no JSON type")
 	}
 	answer, err := s.evaluate(ctx, s.query, now, input)
 	if err != nil {

@@ -23,16 +23,23 @@ import (
 type source struct {
 	modules map[string]*ast.Module
 	data    map[string]any
+	bodies  bodyReader
 
 	capabilities *ast.Capabilities
+	library      fs.FS
 	revisions    []string // of the bundles
 	loose        []string // digests of what came outside of bundles
 	archives     []string // digests of the bundles' files
+	borrowed     []string // digests of what came from the library
 }
 
 // readSource reads all that the configuration names.
 func readSource(config Config, capabilities *ast.Capabilities) (*source, error) {
-	s := &source{modules: map[string]*ast.Module{}, data: map[string]any{}, capabilities: capabilities}
+	s := &source{modules: map[string]*ast.Module{}, data: map[string]any{}, capabilities: capabilities, library: config.Library}
+	s.bodies.skip = config.SkipRequestBodyParse
+	if err := s.addDescriptors(config); err != nil {
+		return nil, err
+	}
 	for _, name := range config.Files {
 		if err := s.addPath(name); err != nil {
 			return nil, fmt.Errorf("policy: load %s: %w", name, err)
@@ -75,7 +82,7 @@ func (s *source) addDir(fsys fs.FS, prefix, dir string, root []string) error {
 		name := path.Join(dir, entry.Name())
 		info, err := fs.Stat(fsys, name)
 		switch {
-		case strings.HasPrefix(entry.Name(), "."), strings.HasSuffix(name, "_test.rego"):
+		case strings.HasPrefix(entry.Name(), "."), strings.HasSuffix(name, regoTest), isCases(name):
 			continue
 		case err != nil:
 			return err
@@ -89,6 +96,16 @@ func (s *source) addDir(fsys fs.FS, prefix, dir string, root []string) error {
 		}
 	}
 	return nil
+}
+
+// regoTest ends the names of files with Rego tests.
+const regoTest = "_test.rego"
+
+// isCases tells whether a file holds request cases, those of "sallyport test", and no data.
+func isCases(name string) bool {
+	return slices.ContainsFunc([]string{".cases.yaml", ".cases.yml", ".cases.json"}, func(end string) bool {
+		return strings.HasSuffix(name, end)
+	})
 }
 
 func isSource(name string) bool {
@@ -168,7 +185,7 @@ func (s *source) addBundle(name string, raw []byte) error {
 		s.loose = append(s.loose, digest(raw))
 	}
 	for _, file := range b.Modules {
-		if file.Parsed != nil && !strings.HasSuffix(file.Path, "_test.rego") {
+		if file.Parsed != nil && !strings.HasSuffix(file.Path, regoTest) {
 			s.modules[name+":"+file.Path] = file.Parsed
 		}
 	}
@@ -232,9 +249,9 @@ func merge(dst, src map[string]any) (conflict []string, ok bool) {
 // It does not depend on the order of files or on where they lie.
 func (s *source) revision() string {
 	names := slices.Clone(s.revisions)
-	if len(s.loose) > 0 {
-		slices.Sort(s.loose)
-		names = append(names, digest([]byte(strings.Join(s.loose, "")))[:12])
+	if beside := slices.Concat(s.loose, s.borrowed); len(beside) > 0 {
+		slices.Sort(beside)
+		names = append(names, digest([]byte(strings.Join(beside, "")))[:12])
 	}
 	return strings.Join(names, ",")
 }

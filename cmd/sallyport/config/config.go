@@ -218,7 +218,8 @@ type Policy struct {
 	Entrypoints []Entrypoint `yaml:"entrypoints" empty:"ok"`
 
 	// Files are Rego, JSON and YAML files, bundles, and directories of these. They are watched.
-	// Without any, and without bundles, the shipped policies decide.
+	// Without any, and without bundles, the shipped policies decide. Policies may import the packages
+	// of the library (policies/README.md), which are added where they are.
 	Files []string `yaml:"files" empty:"ok"`
 
 	// Data is merged under data. What it holds is the policy's matter.
@@ -230,14 +231,35 @@ type Policy struct {
 	// Capabilities are what the policy may use.
 	Capabilities Capabilities `yaml:"capabilities" source:"OPA, capabilities"`
 
+	// ProtoDescriptor is a file with a FileDescriptorSet: protoc --include_imports --descriptor_set_out,
+	// or buf build -o. It is watched. Messages of the methods in it, compressed with gzip or not, are
+	// then in parsed_body, where Envoy's with_request_body says pack_as_bytes; gRPC of other methods,
+	// and streams from the client, are null there.
+	ProtoDescriptor string `yaml:"protoDescriptor" source:"opa-envoy-plugin, proto-descriptor"`
+
+	// SkipRequestBodyParse reads no body: policy has no parsed_body and no truncated_body, and a body
+	// that is malformed is no reason to deny.
+	SkipRequestBodyParse bool `yaml:"skipRequestBodyParse" excludes:"protoDescriptor" source:"opa-envoy-plugin, skip-request-body-parse"`
+
 	// MaxSteps is the most expressions that one evaluation may look at, about a million a second,
 	// before it is denied. Long texts that it builds count too.
 	MaxSteps Count `yaml:"maxSteps"`
+
+	// Memo holds decisions that were made, for checks that are the same in all that the policy looks at.
+	Memo Memo `yaml:"memo"`
 
 	// OPA is OPA's own configuration, word for word: services, bundles, keys, discovery, status,
 	// labels, caching, persistence_directory. ${NAME} in a text is the environment variable NAME. Bundles
 	// and files together are one policy: a package comes from one of them.
 	OPA map[string]any `yaml:"opa" source:"OPA, configuration" secret:"yes"`
+}
+
+// Memo holds decisions that were made, so that a check which is the same in all that the policy looks
+// at costs no evaluation. New policy or data begins with an empty memo; a policy whose answer may differ
+// from time to time (http.send, time.now_ns), or that reads all of input, has none.
+type Memo struct {
+	// MaxBytes bounds the memory of the memo: 64KiB, 1MiB or a number of bytes. 0 turns it off.
+	MaxBytes Size `yaml:"maxBytes" empty:"ok"`
 }
 
 // An Entrypoint is a rule that is asked about the checks for which all its conditions hold: host,

@@ -107,6 +107,8 @@ policy:
     routes: [{path: /orders/**, public: true, note: ~}]
   outputHeaders: [X-Tenant]
   maxSteps: 5000
+  memo: {maxBytes: 0}
+  protoDescriptor: testdata/file
   entrypoints:
     - {host: "*.orders.example.com", path: orders/authz/allow, outputHeaders: [X-Order]}
     - {contextExtension: {policy: orders, tier: "1"}, path: orders/authz/allow}
@@ -144,7 +146,7 @@ decisionLog:
 					JWKSURI: "https://spire.example.org/bundle", FromCookies: []string{"workload"}, Timeout: 5 * time.Second,
 				}}}
 				c.Policy = config.Policy{
-					Path: "mesh/authz/decision", OutputHeaders: []string{"x-tenant"}, MaxSteps: 5000,
+					Path: "mesh/authz/decision", OutputHeaders: []string{"x-tenant"}, MaxSteps: 5000, ProtoDescriptor: "testdata/file",
 					Entrypoints: []config.Entrypoint{
 						{Host: "*.orders.example.com", Path: "orders/authz/allow", OutputHeaders: []string{"x-order"}},
 						{ContextExtension: map[string]string{"policy": "orders", "tier": "1"}, Path: "orders/authz/allow"},
@@ -167,6 +169,11 @@ decisionLog:
 				}
 				c.DecisionLog = config.DecisionLog{}
 			},
+		},
+		{
+			name: "a rule's path as opa-envoy-plugin takes it, and no bodies",
+			file: "policy: {path: /mesh/authz/allow/, skipRequestBodyParse: true}\n",
+			want: func(c *config.Config) { c.Policy.Path, c.Policy.SkipRequestBodyParse = "/mesh/authz/allow/", true },
 		},
 		{
 			name: "addresses without TLS that only this machine reaches",

@@ -22,7 +22,7 @@ func Default() Config {
 			Timeout:        5 * time.Second,
 		},
 		JWT:         JWT{Leeway: 30 * time.Second, Cache: Cache{MaxBytes: 32 << 20}},
-		Policy:      Policy{Path: "envoy/authz/allow", MaxSteps: 1_000_000},
+		Policy:      Policy{Path: "envoy/authz/allow", MaxSteps: 1_000_000, Memo: Memo{MaxBytes: 32 << 20}},
 		DecisionLog: DecisionLog{Stdout: true},
 	}
 }

@@ -16,6 +16,8 @@
 #             claims: {tenant: [acme, umbrella]}  # all of these claims: the value, or one of a list
 #             principals:                         # any of these, from the caller's certificate (mTLS)
 #               - spiffe://cluster.local/ns/*/sa/frontend
+#             acr: [phr, phrh]                    # the user authenticated in any of these ways; or one
+#             max_age: 15m                        # and no longer ago than that; or seconds
 #             body: {amount: {min: 1, max: 1000}, currency: {in: [EUR, CHF]}}   # fields of a JSON body
 #           - path: /users/{sub}/**               # the segment equals the claim sub
 #           - path: /healthz
@@ -25,8 +27,8 @@
 #             ports: [5432]                       # of the destination; absent: any
 #
 #   All conditions of a rule must hold, and each rule must say who: public, tokens, scopes, roles,
-#   claims, principals or a claim in the path. Scopes, roles and claims are those of the first
-#   token in `tokens`; a rule may leave `tokens` out where only one slot is configured. A claim
+#   claims, principals or a claim in the path. Scopes, roles, claims, acr and auth_time are those of the
+#   first token in `tokens`; a rule may leave `tokens` out where only one slot is configured. A claim
 #   that is a list has a value when one of its items is that value. `GET` does not include `HEAD`.
 #
 #   Browsers ask before they send (CORS preflight): OPTIONS, and never with a credential. Let Envoy's
@@ -36,6 +38,11 @@
 #           - path: /orders/**
 #             methods: [OPTIONS]
 #             public: true
+#
+#   A caller who lacks nothing but `acr` or `max_age` is asked to authenticate again (401,
+#   insufficient_user_authentication, RFC 9470), with all that the rule wants of it. The age is counted
+#   from the claim `auth_time` to the time at which Envoy received the request; without one of the two
+#   the condition does not hold.
 #
 #   A rule with a mistake, such as an unknown key, an empty list or a wrong type, admits nobody, and
 #   every denial says so. An ambiguous path is denied, and so is a condition on a body that is
@@ -49,9 +56,11 @@ import data.sallyport.routes
 # title: The decision
 # description: |
 #   Allowed or not, and why, for the operator's record. A caller who lacks nothing but scopes is told
-#   which (RFC 6750, insufficient_scope).
+#   which (RFC 6750, insufficient_scope), and one who lacks nothing but another authentication, too.
 # entrypoint: true
-allow := {"allowed": allowed, "reason": reason, "scopes": scopes}
+allow := {"allowed": true, "reason": reason} if {
+	allowed
+} else := object.union({"allowed": false, "reason": reason}, remedy)
 
 default allowed := false
 
@@ -75,10 +84,9 @@ reason := routes.reason if {
 
 reason := network.reason if not _is_http
 
-default scopes := set()
+default remedy := {}
 
-scopes := routes.lacking_scopes if {
-	not allowed
+remedy := routes.remedy if {
 	_is_http
 	input.path_ambiguous == false
 }

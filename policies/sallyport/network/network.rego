@@ -5,14 +5,14 @@
 #   do not. A rule names principals, and ports of the destination or none for all of them.
 package sallyport.network
 
-import data.sallyport.pattern
+import data.sallyport.workload
 
 # METADATA
 # description: the rules that admit the connection, by their place in the list
 admitting contains i if {
 	some i, rule in rules
 	not faults[i]
-	pattern.covers_principal(rule.principals, input.source.principal)
+	workload.any(input.source.principal, rule.principals)
 	_takes_port(rule)
 }
 
@@ -64,7 +64,7 @@ _principals_well_formed(rule) if {
 	is_array(rule.principals)
 	count(rule.principals) > 0
 	every principal in rule.principals {
-		pattern.principal_well_formed(principal)
+		workload.well_formed(principal)
 	}
 }
 

@@ -48,21 +48,56 @@ test_no_claim[part] if {
 	not pattern.claim(part)
 }
 
-test_covers_principal if {
-	pattern.covers_principal(
-		["spiffe://a/ns/x/**", "spiffe://cluster.local/ns/*/sa/frontend"],
-		"spiffe://cluster.local/ns/shop/sa/frontend",
-	)
+test_matches_nothing_but_segments[note] if {
+	some note, case in {
+		"text": {"parts": "orders", "segments": "orders"},
+		"null": {"parts": null, "segments": null},
+		"text against the rest": {"parts": ["**"], "segments": "orders"},
+		"text against one": {"parts": ["*"], "segments": "o"},
+		"no parts": {"parts": [], "segments": null},
+	}
+	not pattern.matches(case.parts, case.segments)
 }
 
-test_does_not_cover_principal[note] if {
-	some note, patterns in {
-		"another": ["spiffe://cluster.local/ns/shop/sa/backend"],
-		"none": [],
-		"no list": "spiffe://cluster.local/ns/shop/sa/frontend",
-		"a claim": ["spiffe://cluster.local/ns/{ns}/sa/frontend"],
-		"an empty one": [""],
-		"a number": [1],
+test_parse if pattern.parse("/orders/{sub}/**") == ["orders", "{sub}", "**"]
+
+test_parses_no[note] if {
+	some note, text in {"slash": "orders", "text": ["orders"], "end": "/**/orders", "whole wildcard": "/o*"}
+	not pattern.parse(text)
+}
+
+test_covers if {
+	pattern.covers("/orders/*/items/**", ["orders", "7", "items"])
+	pattern.covers("/", [""])
+}
+
+test_does_not_cover[note] if {
+	some note, case in {
+		"another": {"text": "/orders", "path": ["carts"]},
+		"ill-formed, though equal": {"text": "/order*", "path": ["order*"]},
+		"a path that is text": {"text": "/orders", "path": "orders"},
+		"a pattern that is a list": {"text": ["orders"], "path": ["orders"]},
 	}
-	not pattern.covers_principal(patterns, "spiffe://cluster.local/ns/shop/sa/frontend")
+	not pattern.covers(case.text, case.path)
+}
+
+test_covers_nothing_that_is_missing if [true | pattern.covers("/**", input.parsed_path)] == []
+
+test_captured[note] if {
+	some note, case in {
+		"a name": {"text": "/users/{sub}/**", "path": ["users", "ann", "mail"], "want": {"sub": "ann"}},
+		"two names": {"text": "/{tenant}/users/{sub}", "path": ["acme", "users", "ann"], "want": {"tenant": "acme", "sub": "ann"}},
+		"the same twice": {"text": "/{sub}/{sub}", "path": ["ann", "ann"], "want": {"sub": "ann"}},
+		"no name": {"text": "/users/*", "path": ["users", "ann"], "want": {}},
+	}
+	pattern.captured(case.text, case.path) == case.want
+}
+
+test_not_captured[note] if {
+	some note, case in {
+		"another twice": {"text": "/{sub}/{sub}", "path": ["ann", "bob"]},
+		"another path": {"text": "/users/{sub}", "path": ["carts", "ann"]},
+		"an empty segment": {"text": "/users/{sub}", "path": ["users", ""]},
+	}
+	not pattern.captured(case.text, case.path)
 }

@@ -1,6 +1,8 @@
 package sallyport.routes
 
+import data.sallyport.body
 import data.sallyport.pattern
+import data.sallyport.workload
 
 # METADATA
 # description: what is wrong with a rule, whatever the request; such a rule never admits
@@ -34,7 +36,7 @@ faults[i] contains "path is not a pattern that starts with /" if {
 faults[i] contains "principals has a pattern with a wildcard that is no whole segment, or with a claim" if {
 	some i, keys in lists
 	some principal in keys.principals
-	not pattern.principal_well_formed(principal)
+	not workload.well_formed(principal)
 }
 
 faults[i] contains "public is not true" if {
@@ -70,7 +72,19 @@ faults[i] contains _unclear if {
 faults[i] contains sprintf("body %s has no bounds but min, max and in", [field]) if {
 	some i, keys in objects
 	some field, bounds in keys.body
-	not _bounds_well_formed(bounds)
+	not body.well_formed(bounds)
+}
+
+faults[i] contains "acr is not a word or a list of words" if {
+	some i, rule in rules
+	"acr" in object.keys(rule)
+	not acrs[i]
+}
+
+faults[i] contains "max_age is not a duration such as 15m, nor whole seconds" if {
+	some i, rule in rules
+	"max_age" in object.keys(rule)
+	not ages[i]
 }
 
 # METADATA
@@ -83,24 +97,10 @@ _mistake(i, texts) := sprintf("routes[%d] is invalid: %s", [i, concat(", ", text
 
 _unclear := "tokens does not say whose claims"
 
-_known_keys := _who_keys | {"path", "methods", "body"}
+_known_keys := _who_keys | {"path", "methods", "body", "acr", "max_age"}
 
 _list_keys := {"methods", "tokens", "scopes", "roles", "principals"}
 
 _who_keys := {"public", "tokens", "scopes", "roles", "claims", "principals"}
 
 _path_well_formed(i) if pattern.well_formed(segments[i])
-
-_bounds_well_formed(bounds) if {
-	is_object(bounds)
-	count(bounds) > 0
-	every key, bound in bounds {
-		_bound_well_formed(key, bound)
-	}
-}
-
-_bound_well_formed("min", bound) if is_number(bound)
-
-_bound_well_formed("max", bound) if is_number(bound)
-
-_bound_well_formed("in", bound) if is_array(bound)

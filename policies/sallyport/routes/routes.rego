@@ -7,7 +7,13 @@
 #   here, because its name is mistyped or its value has the wrong type, can never hold.
 package sallyport.routes
 
+import data.sallyport.body
 import data.sallyport.pattern
+import data.sallyport.roles
+import data.sallyport.scopes
+import data.sallyport.stepup
+import data.sallyport.tokens
+import data.sallyport.workload
 
 # METADATA
 # description: the rules that admit the request, by their place in the list
@@ -74,17 +80,22 @@ _nearest := sprintf("routes[%d] %s: lacks %s", [i, rules[i].path, concat(", ", {
 }
 
 # METADATA
-# description: the rule that lacks least to admit the request
-nearest := min({[count(keys), i] | some i, keys in lacks})[1]
+# description: |
+#   the rule that lacks least to admit the request, before all of what the caller cannot get by asking
+#   for another token
+nearest := min({[count(object.remove(keys, {"scopes", "acr", "max_age"})), count(keys), i] | some i, keys in lacks})[2]
 
 # METADATA
-# description: the scopes that the token lacks, where the nearest rule lacks nothing else
-default lacking_scopes := set()
+# description: |
+#   what the caller can get to be admitted, where the nearest rule lacks nothing else: scopes, or another
+#   authentication, with all that the rule wants of it, so that the user is asked once
+default remedy := {}
 
-lacking_scopes := sets[i].scopes - _scopes(_claims(i)) if {
-	i := nearest
-	object.keys(lacks[i]) == {"scopes"}
-}
+remedy := _remedy(object.keys(lacks[nearest]), nearest)
+
+_remedy({"scopes"}, i) := {"scopes": sets[i].scopes - scopes.granted(_claims(i))}
+
+_remedy(keys, i) := demands[i] if count(keys - {"acr", "max_age"}) == 0
 
 _mistakes := mistakes if {
 	count(unclear) == 0
@@ -103,26 +114,27 @@ _holds("public", i) if rules[i].public == true
 
 _holds("tokens", i) if count(sets[i].tokens - _valid_slots) == 0
 
-_holds("scopes", i) if count(sets[i].scopes - _scopes(_claims(i))) == 0
+_holds("scopes", i) if count(sets[i].scopes - scopes.granted(_claims(i))) == 0
 
-_holds("roles", i) if count(sets[i].roles & _roles(_claims(i))) > 0
+_holds("roles", i) if count(sets[i].roles & roles.held(_claims(i))) > 0
 
 _holds("claims", i) if {
 	claims := _claims(i)
 	every name, wanted in objects[i].claims {
-		_agree(claims[name], wanted)
+		tokens.agree(claims[name], wanted)
 	}
 }
 
-_holds("principals", i) if pattern.covers_principal(lists[i].principals, input.source.principal)
+_holds("principals", i) if workload.any(input.source.principal, lists[i].principals)
 
 _holds("body", i) if {
 	input.truncated_body == false
-	every field, bounds in objects[i].body {
-		_bounds_well_formed(bounds)
-		_within(input.parsed_body[field], bounds)
-	}
+	body.within(input.parsed_body, objects[i].body)
 }
+
+_holds("acr", i) if _claims(i).acr in acrs[i]
+
+_holds("max_age", i) if stepup.fresh(_claims(i), ages[i], _time)
 
 _holds("path", i) if {
 	claims := _claims(i)
@@ -131,40 +143,14 @@ _holds("path", i) if {
 	}
 }
 
-# A claim agrees with the value that is wanted, or with one of them. So does a claim that is a list
-# when one of its items does.
-_agree(value, wanted) if {
-	some item in _items(value)
-	item in _items(wanted)
-}
-
-_items(value) := value if is_array(value)
-
-_items(value) := [value] if not is_array(value)
-
 # A claim as it is written in a path.
 _written(value) := value if is_string(value)
 
 _written(value) := json.marshal(value) if is_number(value)
 
-# Rego orders values of different types too (null is less than 1), so the type is asked first.
-_within(value, bounds) if {
-	every key, bound in bounds {
-		_bounded(key, value, bound)
-	}
-}
-
-_bounded("min", value, bound) if {
-	is_number(value)
-	value >= bound
-}
-
-_bounded("max", value, bound) if {
-	is_number(value)
-	value <= bound
-}
-
-_bounded("in", value, bound) if value in bound
+# Envoy's clock when the request began. The client has no say in it, and the decision depends on input
+# and data alone, as it would not with time.now_ns.
+_time := input.attributes.request.time if timed
 
 # The tokens.
 
@@ -188,22 +174,6 @@ _only_slot := slot if {
 	some slot in object.keys(input.tokens)
 }
 
-# RFC 8693 has `scope`, a string; Microsoft and Okta have `scp`, a string or a list.
-_scopes(claims) := {scope |
-	some key in ["scope", "scp"]
-	some scope in _words(claims[key])
-}
-
-_words(value) := split(value, " ") if is_string(value)
-
-_words(value) := value if is_array(value)
-
-# The claim `roles`, and that of Keycloak.
-_roles(claims) := {role |
-	some place in [["roles"], ["realm_access", "roles"]]
-	some role in _items(object.get(claims, place, []))
-}
-
 # What is said of a condition that does not hold.
 
 _describe("tokens", i) := sprintf("token %s", [concat(" and ", [slot |
@@ -224,8 +194,12 @@ _describe("principals", i) := sprintf("principal %s", [concat(" or ", lists[i].p
 
 _describe("body", i) := sprintf("body %s", [concat(" and ", object.keys(objects[i].body))])
 
+_describe("acr", i) := sprintf("acr %s", [concat(" or ", acrs[i])])
+
+_describe("max_age", i) := sprintf("max_age %d", [ages[i]])
+
 _describe("path", i) := sprintf("claim %s of the path", [concat(" and ", [name | some name in path_claims[i]])])
 
 default _granted(_) := set()
 
-_granted(i) := _scopes(_claims(i))
+_granted(i) := scopes.granted(_claims(i))

@@ -11,12 +11,14 @@ ann := {"status": "valid", "issuer": "https://login.example.com", "header": {"al
 	"groups": ["blue", "green"],
 	"number": 42,
 	"verified": true,
+	"acr": "phr",
+	"auth_time": 1700000000,
 }}
 
 missing := {"status": "missing"}
 
 request := {
-	"attributes": {"request": {"http": {"method": "POST"}}},
+	"attributes": {"request": {"http": {"method": "POST"}, "time": {"seconds": 1700000900}}},
 	"parsed_path": ["orders", "ann"],
 	"parsed_body": {"amount": 100, "currency": "EUR", "nothing": null},
 	"truncated_body": false,
@@ -54,6 +56,11 @@ test_admits[note] if {
 		"principal": {"principals": ["spiffe://cluster.local/ns/*/sa/frontend"]},
 		"claim in the path": {"path": "/orders/{sub}"},
 		"body": {"tokens": ["users"], "body": {"amount": {"min": 100, "max": 100}, "currency": {"in": ["EUR"]}}},
+		"acr": {"tokens": ["users"], "acr": "phr"},
+		"one of the acrs": {"tokens": ["users"], "acr": ["phrh", "phr"]},
+		"max_age": {"tokens": ["users"], "max_age": "15m"},
+		"max_age in seconds": {"tokens": ["users"], "max_age": 900},
+		"max_age of the only slot": {"roles": ["clerk"], "max_age": 900},
 		"everything": {
 			"path": "/*/{sub}/**",
 			"methods": ["POST"],
@@ -63,6 +70,8 @@ test_admits[note] if {
 			"claims": {"tenant": "acme"},
 			"principals": ["spiffe://cluster.local/**"],
 			"body": {"amount": {"max": 1000}},
+			"acr": ["phr"],
+			"max_age": "1h",
 		},
 	}
 	admits([rule(conditions)], request)
@@ -85,6 +94,9 @@ test_lacks[note] if {
 		"null is not little": {"rule": {"tokens": ["users"], "body": {"nothing": {"max": 1}}}, "want": "body nothing"},
 		"text is not much": {"rule": {"tokens": ["users"], "body": {"currency": {"min": 1}}}, "want": "body currency"},
 		"no field": {"rule": {"tokens": ["users"], "body": {"price": {"max": 1}}}, "want": "body price"},
+		"acr": {"rule": {"tokens": ["users"], "acr": ["gold", "silver"]}, "want": "acr gold or silver"},
+		"age": {"rule": {"tokens": ["users"], "max_age": "14m59s"}, "want": "max_age 899"},
+		"acr and age": {"rule": {"tokens": ["users"], "acr": "gold", "max_age": 1}, "want": "acr gold, max_age 1"},
 		"two things": {"rule": {"roles": ["admin"], "scopes": ["root"]}, "want": "role admin, scope root"},
 	}
 	not admits([rule(case.rule)], request)
@@ -99,6 +111,8 @@ test_without_a_token[note] if {
 		"role": {"rule": {"roles": ["clerk"]}, "want": "role clerk"},
 		"claim": {"rule": {"claims": {"tenant": "acme"}}, "want": "claim tenant"},
 		"path": {"rule": {"path": "/orders/{sub}"}, "want": "claim sub of the path"},
+		"acr": {"rule": {"tokens": ["users"], "acr": "phr"}, "want": "acr phr, token users"},
+		"max_age": {"rule": {"tokens": ["users"], "max_age": 900}, "want": "max_age 900, token users"},
 	}
 	anonymous := object.union(object.remove(request, ["tokens"]), {"tokens": {"users": missing}})
 	not admits([rule(case.rule)], anonymous)
@@ -125,6 +139,7 @@ test_mistakes[note] if {
 		"path as a list": {"rule": {"path": ["/orders/**"], "public": true}, "want": "path is not a pattern"},
 		"path with half a wildcard": {"rule": {"path": "/order*/**", "public": true}, "want": "path is not a pattern"},
 		"tokens as text": {"rule": rule({"tokens": "users"}), "want": "tokens is not a list of strings"},
+		"tokens as text, of a role": {"rule": rule({"tokens": "users", "roles": ["clerk"]}), "want": "tokens does not say whose claims"},
 		"no tokens": {"rule": rule({"tokens": []}), "want": "tokens is not a list of strings"},
 		"scopes as text": {"rule": rule({"scopes": "orders:read"}), "want": "scopes is not a list of strings"},
 		"no scopes": {"rule": rule({"scopes": []}), "want": "scopes is not a list of strings"},
@@ -137,6 +152,16 @@ test_mistakes[note] if {
 		"methods as text": {"rule": rule({"public": true, "methods": "POST"}), "want": "methods is not a list of strings"},
 		"no claims": {"rule": rule({"claims": {}}), "want": "claims is not an object with members"},
 		"claims as a list": {"rule": rule({"claims": ["tenant"]}), "want": "claims is not an object with members"},
+		"acr as a number": {"rule": rule({"tokens": ["users"], "acr": 1}), "want": "acr is not a word or a list of words"},
+		"no acr": {"rule": rule({"tokens": ["users"], "acr": []}), "want": "acr is not a word or a list of words"},
+		"acr of two words": {"rule": rule({"tokens": ["users"], "acr": ["a b"]}), "want": "acr is not a word or a list of words"},
+		"acr of null": {"rule": rule({"tokens": ["users"], "acr": null}), "want": "acr is not a word or a list of words"},
+		"max_age in days": {"rule": rule({"tokens": ["users"], "max_age": "1d"}), "want": "max_age is not a duration"},
+		"max_age of zero": {"rule": rule({"tokens": ["users"], "max_age": 0}), "want": "max_age is not a duration"},
+		"max_age of null": {"rule": rule({"tokens": ["users"], "max_age": null}), "want": "max_age is not a duration"},
+		"nobody but an acr": {"rule": rule({"acr": "phr", "max_age": 900}), "want": "it does not say who"},
+		"public with an acr": {"rule": rule({"public": true, "acr": "phr"}), "want": "public stands beside acr"},
+		"public with an age": {"rule": rule({"public": true, "max_age": 900}), "want": "public stands beside max_age"},
 		"no body": {"rule": rule({"tokens": ["users"], "body": {}}), "want": "body is not an object with members"},
 	}
 	not admits([case.rule], request)
@@ -163,6 +188,13 @@ test_whose_claims if {
 	contains(reason([rule({"roles": ["clerk"]})], two_slots), "tokens does not say whose claims")
 	not admits([rule({"path": "/orders/{sub}"})], two_slots)
 	admits([rule({"roles": ["clerk"], "tokens": ["users"]})], two_slots)
+}
+
+test_whose_authentication if {
+	rules := [rule({"principals": ["**"], "max_age": 900})]
+	not admits(rules, two_slots)
+	contains(reason(rules, two_slots), "tokens does not say whose claims")
+	admits(rules, request)
 }
 
 test_the_first_token_has_the_claims if {
@@ -236,6 +268,46 @@ test_the_nearest_rule_is_named if {
 		rule({"public": true, "methods": ["GET"]}),
 	]
 	reason(rules, request) == "routes[1] /orders/**: lacks role admin"
+}
+
+remedy(rules, from) := answer if {
+	answer := routes.remedy with data.routes as rules with input as from
+}
+
+test_remedy[note] if {
+	some note, case in {
+		"scopes": {"rule": {"scopes": ["orders:read", "admin"]}, "want": {"scopes": {"admin"}}},
+		"acr": {"rule": {"tokens": ["users"], "acr": "gold"}, "want": {"acr_values": ["gold"]}},
+		"acr in its order": {"rule": {"tokens": ["users"], "acr": ["silver", "gold"]}, "want": {"acr_values": ["silver", "gold"]}},
+		"max_age": {"rule": {"tokens": ["users"], "max_age": "1m"}, "want": {"max_age": 60}},
+		"max_age, with an acr that is there": {
+			"rule": {"tokens": ["users"], "acr": "phr", "max_age": 60},
+			"want": {"acr_values": ["phr"], "max_age": 60},
+		},
+		"a role too": {"rule": {"roles": ["admin"], "max_age": 60}, "want": {}},
+		"a scope too": {"rule": {"scopes": ["admin"], "max_age": 60}, "want": {}},
+		"nothing": {"rule": {"tokens": ["users"]}, "want": {}},
+		"another method": {"rule": {"methods": ["GET"], "tokens": ["users"], "max_age": 60}, "want": {}},
+	}
+	remedy([rule(case.rule)], request) == case.want
+}
+
+test_what_the_caller_can_get_is_nearest if {
+	rules := [rule({"roles": ["admin"]}), rule({"tokens": ["users"], "acr": "gold", "max_age": 60}), rule({"role": 1})]
+	remedy(rules, request) == {"acr_values": ["gold"], "max_age": 60}
+	startswith(reason(rules, request), "routes[1] ")
+}
+
+test_without_a_time[note] if {
+	some note, time in {"none": {}, "text": "2023-11-14T22:28:20Z", "null": null, "text in it": {"seconds": "1700000900"}}
+	from := json.patch(request, [{"op": "replace", "path": "/attributes/request/time", "value": time}])
+	not admits([rule({"tokens": ["users"], "max_age": "15m"})], from)
+	reason([rule({"tokens": ["users"], "max_age": "15m"})], from) == "routes[0] /orders/**: lacks max_age 900"
+}
+
+test_without_any_time if {
+	from := json.patch(request, [{"op": "remove", "path": "/attributes/request/time"}])
+	not admits([rule({"tokens": ["users"], "max_age": "15m"})], from)
 }
 
 test_a_list_of_rules_is_needed if {

@@ -1,6 +1,8 @@
 package sallyport.routes
 
 import data.sallyport.pattern
+import data.sallyport.stepup
+import data.sallyport.values
 
 # What the data alone says of each rule. No rule in this file, nor in faults.rego, speaks of input:
 # Sallyport evaluates them once, when it loads the policy, and not for every request.
@@ -25,19 +27,14 @@ required[i] := conditions if {
 lists[i] := {key: value |
 	some key in (object.keys(rule) & {"methods", "tokens", "scopes", "roles", "principals"})
 	value := rule[key]
-	is_array(value)
-	count(value) > 0
-	every item in value {
-		is_string(item)
-		item != ""
-	}
+	values.words(value)
 } if {
 	some i, rule in rules
 }
 
 # METADATA
 # description: those lists as sets
-sets[i] := {key: {item | some item in value} | some key, value in lists[i]} if some i, _ in rules
+sets[i] := {key: values.words(value) | some key, value in lists[i]} if some i, _ in rules
 
 # METADATA
 # description: a rule's objects that have members
@@ -49,6 +46,22 @@ objects[i] := {key: value |
 } if {
 	some i, rule in rules
 }
+
+# METADATA
+# description: the ways to authenticate that a rule takes
+acrs[i] := stepup.acr_values(rule.acr) if some i, rule in rules
+
+# METADATA
+# description: the seconds since the user authenticated that a rule allows
+ages[i] := stepup.seconds(rule.max_age) if some i, rule in rules
+
+# METADATA
+# description: a rule asks how long ago the user authenticated; where none does, the time is not looked at
+timed if count(ages) > 0
+
+# METADATA
+# description: what a rule asks of the authentication, as a denial says it
+demands[i] := object.union({"acr_values": acr | acr := acrs[i]}, {"max_age": age | age := ages[i]}) if some i, _ in rules
 
 # METADATA
 # description: the segments of a rule's path
@@ -112,4 +125,4 @@ unnamed contains i if {
 	not "tokens" in object.keys(rule)
 }
 
-_needs_claims(i) if count(required[i] & {"scopes", "roles", "claims", "path"}) > 0
+_needs_claims(i) if count(required[i] & {"scopes", "roles", "claims", "path", "acr", "max_age"}) > 0
