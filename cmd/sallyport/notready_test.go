@@ -27,7 +27,7 @@ func TestServeBeforeTheFirstPolicy(t *testing.T) {
 	}
 	down.Close()
 	cfg, err := config.Parse("sallyport.yaml", []byte(`
-listen: {grpc: "127.0.0.1:0", admin: "127.0.0.1:0"}
+listen: {grpc: "127.0.0.1:0", admin: "127.0.0.1:0", drain: {delay: 0s}}
 policy:
   opa:
     services: {registry: {url: "http://`+down.Addr().String()+`"}}
