@@ -48,9 +48,10 @@ policy:
 	}
 }
 
-// running serves a configuration until the test ends.
+// running serves a configuration until the test ends, and then ends without delay.
 func running(t *testing.T, cfg *config.Config) (*line, *grpc.ClientConn) {
 	t.Helper()
+	cfg.Listen.Drain.Delay = 0
 	l, err := build(t.Context(), cfg, environment{stdout: io.Discard, logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
