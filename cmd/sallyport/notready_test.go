@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
+	"github.com/sallyport/sallyport/pkg/authz"
 )
 
 // TestServeBeforeTheFirstPolicy has a bundle server that is down: the server starts, says that it is
@@ -49,10 +50,10 @@ policy:
 }
 
 // running serves a configuration until the test ends, and then ends without delay.
-func running(t *testing.T, cfg *config.Config) (*line, *grpc.ClientConn) {
+func running(t *testing.T, cfg *config.Config, recorders ...authz.Recorder) (*line, *grpc.ClientConn) {
 	t.Helper()
 	cfg.Listen.Drain.Delay = 0
-	l, err := build(t.Context(), cfg, environment{stdout: io.Discard, logger: slog.New(slog.DiscardHandler)})
+	l, err := build(t.Context(), cfg, environment{stdout: io.Discard, logger: slog.New(slog.DiscardHandler), recorders: recorders})
 	if err != nil {
 		t.Fatal(err)
 	}

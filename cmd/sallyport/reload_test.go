@@ -32,7 +32,7 @@ type reloading struct {
 
 // template says all that changes: in the policy, at the first door, and in neither.
 const template = `
-listen: {grpc: "127.0.0.1:0", admin: "", drain: {delay: 0s}}
+listen: {grpc: "127.0.0.1:0", admin: "127.0.0.1:0", drain: {delay: 0s}}
 request: {timeout: 5s}
 jwt:
   leeway: %ds
@@ -86,7 +86,8 @@ func (r *reloading) check(ctx context.Context) error {
 	return err
 }
 
-// Fifty reloads under load touch no check, and every part of the old stages is closed.
+// Fifty reloads under load touch no check and lose no record, and every part of the old stages is
+// closed.
 func TestReloadUnderLoad(t *testing.T) {
 	r, write := startReloading(t)
 	stop := make(chan struct{})
@@ -127,6 +128,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	if n := r.accepts.Load(); n != 50 {
 		t.Errorf("%d reloads", n)
 	}
+	until(t, "every check has a record", func() bool { return r.records(t) == int(checks.Load()) })
 	t.Logf("%d checks during 50 reloads", checks.Load())
 }
 
