@@ -9,13 +9,28 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
+	"github.com/sallyport/sallyport/pkg/casefile"
 )
 
 // The exit statuses, beside 0.
 const (
 	exitFailed = 1
 	exitUsage  = 2
+
+	// exitTestFailed is that of "opa test"; for a denial, "eval --fail" has it too.
+	exitTestFailed = 2
+
+	// exitFindings is that of "lint".
+	exitFindings = 3
 )
+
+// A statusError ends the command with a status of its own. Its message may be empty: then all is said.
+type statusError struct {
+	status  int
+	message string
+}
+
+func (e statusError) Error() string { return e.message }
 
 // run carries out one command line and returns its exit status.
 func run(args []string, stdout, stderr io.Writer) int {
@@ -25,19 +40,31 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	command, err := root.ExecuteC()
 	var usage usageError
-	var mistakes config.Mistakes
+	var status statusError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "sallyport: %v\nRun '%s --help' for usage.\n", err, command.CommandPath())
 		return exitUsage
-	case errors.As(err, &mistakes): // each line begins with its place in the file
+	case errors.As(err, &status):
+		complain(stderr, err)
+		return status.status
+	}
+	complain(stderr, err)
+	return exitFailed
+}
+
+// complain writes an error. Of mistakes in a file, each line begins with its place.
+func complain(stderr io.Writer, err error) {
+	_, inConfig := errors.AsType[config.Mistakes](err)
+	switch {
+	case err.Error() == "":
+	case inConfig || casefile.IsMistakes(err):
 		fmt.Fprintln(stderr, err)
 	default:
 		fmt.Fprintf(stderr, "sallyport: %v\n", err)
 	}
-	return exitFailed
 }
 
 func newRoot() *cobra.Command {
@@ -48,6 +75,9 @@ func newRoot() *cobra.Command {
 A request passes two doors: its JSON Web Tokens are verified, then a Rego policy is asked.`,
 		Example: `  sallyport serve --config sallyport.yaml
   sallyport validate sallyport.yaml
+  sallyport test policies/
+  sallyport eval --config sallyport.yaml --curl 'curl https://shop.example.com/orders/7'
+  sallyport lint policies/
   sallyport token verify --config sallyport.yaml < token.txt
   sallyport version
   source <(sallyport completion bash)`,
@@ -59,7 +89,7 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newToken(), newVersion())
+	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newTest(), newEval(), newLint(), newBundle(), newToken(), newVersion())
 	return root
 }
 

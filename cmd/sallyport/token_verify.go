@@ -185,21 +185,30 @@ func awaitIssuer(ctx context.Context, errOut io.Writer, verifier *token.Verifier
 
 // requestWith is a request with a token in the first place that a rule reads.
 func requestWith(rule config.Rule, text string) (*authz.Request, error) {
-	http := &authz.HTTP{Method: "GET", Path: authz.Path{Raw: "/", Segments: []string{""}}}
+	http := &authz.HTTP{Method: "GET", Path: authz.Path{Raw: "/", Segments: []string{""}}, Headers: authz.Headers{}}
+	if err := placeToken(http, rule, text); err != nil {
+		return nil, err
+	}
+	return &authz.Request{HTTP: http, Time: time.Now()}, nil
+}
+
+// placeToken adds a token to a request, in the first place that a rule reads.
+func placeToken(http *authz.HTTP, rule config.Rule, text string) (err error) {
 	switch {
 	case len(rule.FromHeaders) > 0:
 		place := rule.FromHeaders[0]
-		http.Headers = authz.Headers{place.Name: {place.Prefix + text}}
+		http.Headers[place.Name] = append(http.Headers[place.Name], place.Prefix+text)
 	case len(rule.FromCookies) > 0:
-		http.Headers = authz.Headers{"cookie": {rule.FromCookies[0] + "=" + text}}
+		cookies := append(slices.Clone(http.Headers["cookie"]), rule.FromCookies[0]+"="+text)
+		http.Headers["cookie"] = []string{strings.Join(cookies, "; ")}
 	default:
-		path, err := authz.ParsePath("/?" + url.Values{rule.FromParams[0]: {text}}.Encode())
-		if err != nil {
-			return nil, err
+		separator := "?"
+		if strings.Contains(http.Path.Raw, "?") {
+			separator = "&"
 		}
-		http.Path = path
+		http.Path, err = authz.ParsePath(http.Path.Raw + separator + url.Values{rule.FromParams[0]: {text}}.Encode())
 	}
-	return &authz.Request{HTTP: http, Time: time.Now()}, nil
+	return err
 }
 
 func printSteps(out io.Writer, steps []token.Step) {

@@ -71,9 +71,11 @@ func (l *line) build(ctx context.Context, cfg *config.Config, env environment) e
 	if err := t.Watch(sources(engine, verifier, log)); err != nil {
 		return err
 	}
-	service := newService(cfg, authz.Checker{
-		Verifier: t.Verifier(verifier), Decider: t.Decider(engine), Recorder: recorders(log, env, t),
-	})
+	service := &envoy.Server{
+		Checker:      newChecker(cfg, t.Verifier(verifier), t.Decider(engine), recorders(log, env, t)),
+		MaxBodyBytes: int(cfg.Request.MaxBodyBytes),
+		Timeout:      cfg.Request.Timeout,
+	}
 	awaitKeys(ctx, verifier, l.logger)
 	l.server, err = server.New(ctx, server.Config{
 		GRPC:     server.Address(cfg.Listen.GRPC),
@@ -88,10 +90,13 @@ func (l *line) build(ctx context.Context, cfg *config.Config, env environment) e
 	return err
 }
 
-func newService(cfg *config.Config, checker authz.Checker) *envoy.Server {
-	checker.FlagAmbiguousPaths = cfg.Request.AmbiguousPaths == config.FlagAmbiguousPaths
-	checker.Challenge = authz.Challenge{Realm: cfg.JWT.Realm, ResourceMetadata: cfg.JWT.ResourceMetadata}
-	return &envoy.Server{Checker: &checker, MaxBodyBytes: int(cfg.Request.MaxBodyBytes), Timeout: cfg.Request.Timeout}
+// newChecker makes the line of a configuration from its parts.
+func newChecker(cfg *config.Config, verifier authz.Verifier, decider authz.Decider, recorder authz.Recorder) *authz.Checker {
+	return &authz.Checker{
+		Verifier: verifier, Decider: decider, Recorder: recorder,
+		FlagAmbiguousPaths: cfg.Request.AmbiguousPaths == config.FlagAmbiguousPaths,
+		Challenge:          authz.Challenge{Realm: cfg.JWT.Realm, ResourceMetadata: cfg.JWT.ResourceMetadata},
+	}
 }
 
 // run serves until ctx ends, and closes the line.
@@ -111,10 +116,19 @@ func (l *line) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// newVerifier makes the first door. Without an engine nobody asks the policy's data for revocations.
-func newVerifier(
-	ctx context.Context, cfg *config.Config, engine *policy.Engine, logger *slog.Logger, watch token.Observer,
-) (*token.Verifier, error) {
+// newVerifier makes the first door.
+func newVerifier(ctx context.Context, cfg *config.Config, engine *policy.Engine, logger *slog.Logger, watch token.Observer) (*token.Verifier, error) {
+	configured := tokenConfig(ctx, cfg, engine, logger)
+	configured.Observer = watch
+	verifier, err := token.New(ctx, configured)
+	if err != nil {
+		return nil, tokenMistakes(cfg, err)
+	}
+	return verifier, nil
+}
+
+// tokenConfig is the first door's part. Without an engine nobody asks the policy's data for revocations.
+func tokenConfig(ctx context.Context, cfg *config.Config, engine *policy.Engine, logger *slog.Logger) token.Config {
 	leeway := cfg.JWT.Leeway
 	if leeway == 0 {
 		leeway = -1 // in token.Config, 0 is the default
@@ -124,7 +138,7 @@ func newVerifier(
 		cache = -1 // likewise
 	}
 	out := token.Config{
-		Leeway: leeway, CacheBytes: cache, Logger: logger, Observer: watch,
+		Leeway: leeway, CacheBytes: cache, Logger: logger,
 		Revocation: token.Revocation{File: cfg.JWT.Revocation.File, MaxAge: cfg.JWT.Revocation.MaxAge},
 	}
 	if path := cfg.JWT.Revocation.Data; path != "" && engine != nil {
@@ -133,11 +147,7 @@ func newVerifier(
 	for _, r := range cfg.JWT.Rules {
 		out.Rules = append(out.Rules, tokenRule(r))
 	}
-	verifier, err := token.New(ctx, out)
-	if err != nil {
-		return nil, tokenMistakes(cfg, err)
-	}
-	return verifier, nil
+	return out
 }
 
 // revocationData reads a list of revoked tokens from the policy's data.
@@ -195,7 +205,8 @@ func policyConfig(cfg *config.Config, logger *slog.Logger) policy.Config {
 	out := policy.Config{
 		Entrypoint: p.Path, Files: p.Files, Default: policies.FS, Data: p.Data, OutputHeaders: p.OutputHeaders,
 		Capabilities: policy.Capabilities(p.Capabilities), MaxSteps: int64(p.MaxSteps), MemoBytes: memo, OPA: p.OPA, Logger: logger,
-		Library: policies.Library,
+		Library:         policies.Library,
+		ProtoDescriptor: p.ProtoDescriptor, MaxBodyBytes: int64(cfg.Request.MaxBodyBytes), SkipRequestBodyParse: p.SkipRequestBodyParse,
 	}
 	for _, e := range p.Entrypoints {
 		out.Entrypoints = append(out.Entrypoints, policy.Entrypoint{

@@ -18,14 +18,15 @@ type Request struct {
 	TLSSession  *TLSSession
 
 	ContextExtensions map[string]string // the operator's, per route
-	FilterMetadata    map[string]any    // by filter name
-	RouteMetadata     map[string]any    // by filter name
+	FilterMetadata    map[string]any    // by filter name; nil where Envoy sent no metadata, not even empty
+	RouteMetadata     map[string]any    // likewise
 }
 
 // A Peer is one end of a connection.
 type Peer struct {
 	Address     string // IP address; "" for a pipe
 	Port        uint32
+	NoPort      bool   // the address came without one
 	Pipe        string // path of a Unix socket
 	Principal   string // of the peer's certificate: its first URI SAN, else DNS SAN, else subject
 	Certificate string // URL-encoded PEM; only where Envoy includes it

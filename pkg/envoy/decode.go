@@ -184,6 +184,7 @@ func decodeAddress(text string, out *authz.Peer) bool {
 	if !ok {
 		return false
 	}
+	out.NoPort = true
 	f := fields{rest: socket}
 	for f.next() {
 		switch f.number {
@@ -195,6 +196,7 @@ func decodeAddress(text string, out *authz.Peer) bool {
 			port := f.varint()
 			f.read(port <= math.MaxUint32)
 			out.Port = uint32(port) //nolint:gosec // the line above
+			out.NoPort = false
 		default:
 			return false
 		}
@@ -251,6 +253,7 @@ func decodeHeaderMap(text string, out *[]authz.RawHeader) bool {
 // and mostly an empty one.
 func decodeMetadata(text string, out *map[string]any) bool {
 	if text == "" {
+		*out = map[string]any{}
 		return true
 	}
 	var m corev3.Metadata

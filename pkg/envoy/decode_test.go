@@ -39,6 +39,9 @@ func read(t *testing.T, text []byte) (fast *authz.Request) {
 	if diff := cmp.Diff(want, fast, cmpopts.EquateEmpty(), faults); diff != "" {
 		t.Fatalf("decode reads another request (-protobuf +decode):\n%s", diff)
 	}
+	if (want.FilterMetadata == nil) != (fast.FilterMetadata == nil) || (want.RouteMetadata == nil) != (fast.RouteMetadata == nil) {
+		t.Fatalf("decode takes metadata that is empty for absent, or the other way round: %+v, want %+v", fast, want)
+	}
 	return fast
 }
 

@@ -130,9 +130,11 @@ func rawHeaders(in *corev3.HeaderMap) []authz.RawHeader {
 
 func peer(in *authv3.AttributeContext_Peer) authz.Peer {
 	socket := in.GetAddress().GetSocketAddress()
+	_, hasPort := socket.GetPortSpecifier().(*corev3.SocketAddress_PortValue)
 	return authz.Peer{
 		Address:     socket.GetAddress(),
 		Port:        socket.GetPortValue(),
+		NoPort:      socket != nil && !hasPort,
 		Pipe:        in.GetAddress().GetPipe().GetPath(),
 		Principal:   in.GetPrincipal(),
 		Certificate: in.GetCertificate(),
@@ -143,7 +145,7 @@ func peer(in *authv3.AttributeContext_Peer) authz.Peer {
 
 // metadata is the untyped part; filters' typed metadata (Any) has no meaning we could know.
 func metadata(in *corev3.Metadata) map[string]any {
-	if len(in.GetFilterMetadata()) == 0 {
+	if in == nil {
 		return nil
 	}
 	out := make(map[string]any, len(in.GetFilterMetadata()))

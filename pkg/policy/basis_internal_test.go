@@ -190,7 +190,7 @@ func BenchmarkBasis(b *testing.B) {
 		"sub": "ann", "exp": json.Number("1800000000"), "scope": "orders:read orders:write", "email": "ann@example.org",
 	}}}}
 	in := s.limits.sheet()
-	if err := (writer{in, s.limits.asides}).input(&s.reads.input, req, id); err != nil {
+	if err := (writer{in, s.limits.asides, s.bodies}).input(&s.reads.input, req, id); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()

@@ -183,7 +183,7 @@ func TestBasisKeeps(t *testing.T) {
 	for name, tt := range map[string]struct{ rules, want, wantMasked string }{
 		"parts": {
 			`allow if { input.attributes.request.http.headers["x-tenant"]; input.parsed_query.page[0]; input.parsed_body.amount > 1 }`,
-			`{"attributes":{"request":{"http":{"headers":{"x-tenant":"acme"}}}},"parsed_query":{"page":["2"]},"parsed_body":{"amount":1.50}}`, "",
+			`{"attributes":{"request":{"http":{"headers":{"x-tenant":"acme"}}}},"parsed_body":{"amount":1.50},"parsed_query":{"page":["2"]}}`, "",
 		},
 		"the path, which has the query": {`allow if input.attributes.request.http.path`, `{"attributes":{"request":{"http":{"path":"/orders/7?page=2&user=ann"}}}}`, ""},
 		"a claim by its name":           {`allow if input.tokens.users.claims.email`, `{"tokens":{"users":{"claims":{"email":"ann@example.org"}}}}`, ""},

@@ -15,12 +15,18 @@ import (
 	"github.com/sallyport/sallyport/pkg/authz"
 )
 
-// readBody parses the body by its media type: JSON, a form, or a multipart form. Without a body,
-// with a part of one, and with any other media type it is null.
+// A bodyReader shows policy the body of a request.
+type bodyReader struct {
+	descriptors *descriptors // of gRPC messages, which are null without
+	skip        bool         // nothing is shown of any body
+}
+
+// read parses the body by its media type: JSON, a form, a multipart form, or a gRPC message.
+// Without a body, with a part of one, and with any other media type it is null.
 //
 // A body that is not what its type says is refused rather than null, because a policy of the form
 // "not input.parsed_body.x" would let it through to an upstream that reads it after all.
-func readBody(h *authz.HTTP) (parsed ast.Value, truncated bool, err error) {
+func (r bodyReader) read(h *authz.HTTP) (parsed ast.Value, truncated bool, err error) {
 	body := h.Body
 	if body == "" {
 		body = string(h.RawBody)
@@ -29,7 +35,14 @@ func readBody(h *authz.HTTP) (parsed ast.Value, truncated bool, err error) {
 	if err != nil || truncated || body == "" {
 		return ast.NullValue, truncated, err
 	}
-	parsed, err = parseBody(h.Headers.Joined("content-type"), body)
+	mediaType, parameters, err := mediaType(h.Headers.Joined("content-type"))
+	switch {
+	case err != nil:
+		return nil, false, err
+	case isGRPC(mediaType):
+		return r.descriptors.read(h, mediaType)
+	}
+	parsed, err = parseBody(mediaType, parameters, body)
 	return parsed, false, err
 }
 
@@ -52,14 +65,19 @@ func isTruncated(h *authz.HTTP, size int) (bool, error) {
 	return size > 0 && length > uint64(size), nil
 }
 
-func parseBody(contentType, body string) (ast.Value, error) {
+// mediaType is "" where there is none. A broken parameter is as good as an absent one.
+func mediaType(contentType string) (mediaType string, parameters map[string]string, err error) {
 	if contentType == "" {
-		return ast.NullValue, nil
+		return "", nil, nil
 	}
-	mediaType, parameters, err := mime.ParseMediaType(contentType)
+	mediaType, parameters, err = mime.ParseMediaType(contentType)
 	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
-		return nil, refuse(authz.BodyMalformed, "read body: the content type cannot be read")
+		return "", nil, refuse(authz.BodyMalformed, "read body: the content type cannot be read")
 	}
+	return mediaType, parameters, nil
+}
+
+func parseBody(mediaType string, parameters map[string]string, body string) (ast.Value, error) {
 	switch {
 	case isJSON(mediaType):
 		return parseJSON(body)
@@ -98,7 +116,7 @@ func parseMultipart(body, boundary string) (ast.Value, error) {
 	reader := multipart.NewReader(strings.NewReader(body), boundary)
 	for {
 		part, err := reader.NextPart()
-		if err == io.EOF { //nolint:errorlint // NextPart wraps io.EOF where the form is cut short
+		if err == io.EOF && strings.Contains(body, "--"+boundary+"--") { //nolint:errorlint // NextPart wraps most of those it did not expect
 			break
 		}
 		if err != nil {

@@ -129,6 +129,7 @@ func TestBodyRefused(t *testing.T) {
 		{name: "two types", contentType: "application/json,text/plain", body: `1`, wantText: "the content type cannot be read"},
 		{name: "no type", contentType: "/", body: `1`, wantText: "the content type cannot be read"},
 		{name: "multipart that ends early", contentType: multipartType, body: part(`; name="a"`, "", "1"), wantText: "the multipart form is broken"},
+		{name: "multipart that ends in a part's header", contentType: multipartType, body: "--b\r\n", wantText: "the multipart form is broken"},
 		{name: "multipart without parts", contentType: multipartType, body: "x", wantText: "the multipart form is broken"},
 		{name: "multipart with bad JSON", contentType: multipartType, body: part(`; name="a"`, "application/json", "{") + "--b--", wantText: "not JSON"},
 		{name: "a field that is not UTF-8", contentType: multipartType, body: part(`; name="a"`, "", "\xff") + "--b--", wantText: "bytes that are not UTF-8"},

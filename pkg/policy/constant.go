@@ -23,6 +23,7 @@ const constantBudget = 10 * time.Second
 type constants struct {
 	values   topdown.VirtualCache
 	timedOut bool
+	seen     func(ast.Ref) // told of every use of a value; may be nil
 }
 
 func (s *snapshot) computeConstants(ctx context.Context) {
@@ -61,7 +62,7 @@ func (s *snapshot) constant(ctx context.Context, path ast.Ref) (*ast.Term, error
 
 // cache is what an evaluation starts with.
 func (c *constants) cache() topdown.VirtualCache {
-	return &checkCache{VirtualCache: topdown.NewVirtualCache(), constants: c.values}
+	return &checkCache{VirtualCache: topdown.NewVirtualCache(), constants: c}
 }
 
 // isConstant tells whether a place in the rule tree is a rule, not a function, with a constant
@@ -139,7 +140,7 @@ func isNondeterministic(builtin string) bool {
 // may replace what they were computed from, they are not looked at.
 type checkCache struct {
 	topdown.VirtualCache
-	constants topdown.VirtualCache
+	constants *constants
 	withs     int
 }
 
@@ -158,7 +159,10 @@ func (c *checkCache) Pop() {
 // Get implements [topdown.VirtualCache].
 func (c *checkCache) Get(ref ast.Ref) (value *ast.Term, undefined bool) {
 	if c.withs == 0 {
-		if value, undefined := c.constants.Get(ref); value != nil || undefined {
+		if value, undefined := c.constants.values.Get(ref); value != nil || undefined {
+			if c.constants.seen != nil {
+				c.constants.seen(ref)
+			}
 			return value, undefined
 		}
 	}

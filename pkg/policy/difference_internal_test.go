@@ -22,7 +22,7 @@ func TestMemoFindsItsMistakes(t *testing.T) {
 	}
 	req := &authz.Request{HTTP: &authz.HTTP{Path: path}}
 	in := &sheet{}
-	if err := (writer{in, s.limits.asides}).input(&s.reads.input, req, authz.Identity{}); err != nil {
+	if err := (writer{in, s.limits.asides, s.bodies}).input(&s.reads.input, req, authz.Identity{}); err != nil {
 		t.Fatal(err)
 	}
 	key := s.memo.key(in)

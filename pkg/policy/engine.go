@@ -14,6 +14,9 @@ import (
 	"github.com/sallyport/sallyport/pkg/authz"
 )
 
+// defaultEntrypoint is opa-envoy-plugin's.
+const defaultEntrypoint = "envoy/authz/allow"
+
 // An Engine decides by the policy of its current edition. It is an [authz.Decider].
 type Engine struct {
 	config       Config
@@ -61,7 +64,7 @@ func Validate(ctx context.Context, config Config) error {
 // open makes an engine of the configuration and the files, with nothing running.
 func open(ctx context.Context, config Config) (*Engine, error) {
 	if config.Entrypoint == "" {
-		config.Entrypoint = "envoy/authz/allow"
+		config.Entrypoint = defaultEntrypoint
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
@@ -72,8 +75,14 @@ func open(ctx context.Context, config Config) (*Engine, error) {
 	if config.MaxSteps <= 0 {
 		config.MaxSteps = defaultMaxSteps
 	}
-	if config.MemoBytes == 0 {
+	switch {
+	case config.Print != nil || config.Coverage != nil:
+		config.MemoBytes = -1 // a decision that is remembered prints and covers nothing
+	case config.MemoBytes == 0:
 		config.MemoBytes = defaultMemoBytes
+	}
+	if config.MaxBodyBytes <= 0 {
+		config.MaxBodyBytes = 1 << 20
 	}
 	e := &Engine{config: config}
 	var err error
@@ -116,14 +125,15 @@ func (e *Engine) openOPA(ctx context.Context) error {
 		counts:    &e.counts,
 		recording: e.config.Recording,
 		logging:   LogsDecisions(e.config.OPA),
+		observer:  observer{coverage: e.config.Coverage, print: e.config.Print},
 	}
 	return nil
 }
 
 // start runs what keeps the policy up to date.
 func (e *Engine) start(ctx context.Context) (err error) {
-	if len(e.config.Files) > 0 {
-		if e.watcher, err = newWatcher(e.config.Files, e.config.Logger, e.reload); err != nil {
+	if files := e.config.watched(); len(files) > 0 {
+		if e.watcher, err = newWatcher(files, e.config.Logger, e.reload); err != nil {
 			return err
 		}
 	}

@@ -130,7 +130,7 @@ func newEdition(ctx context.Context, src *source, choices []choice, l limits) (m
 	if err := src.addLibrary(); err != nil {
 		return nil, nil, fmt.Errorf("policy: load the library: %w", err)
 	}
-	base := &snapshot{revision: src.revision(), limits: l}
+	base := &snapshot{revision: src.revision(), limits: l, bodies: src.bodies}
 	if err := base.open(ctx, src.data); err != nil {
 		return nil, nil, err
 	}

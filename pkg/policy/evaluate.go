@@ -40,7 +40,7 @@ func (s *snapshot) evaluate(ctx context.Context, q query, now time.Time, input *
 	}
 	_ = makeRoom(0)
 	meter := &meter{ctx: ctx, left: s.limits.maxSteps}
-	err = topdown.NewQuery(q.body).
+	asked := topdown.NewQuery(q.body).
 		WithQueryCompiler(q.compiler).
 		WithCompiler(s.compiler).
 		WithStore(s.store).
@@ -53,11 +53,11 @@ func (s *snapshot) evaluate(ctx context.Context, q query, now time.Time, input *
 		WithMetrics(metrics.NoOp()).
 		WithStrictBuiltinErrors(true).
 		WithNDBuiltinCache(results).
-		WithVirtualCache(s.constants.cache()).
-		Iter(ctx, func(result topdown.QueryResult) error {
-			answer = result[answerVar]
-			return nil
-		})
+		WithVirtualCache(s.constants.cache())
+	err = s.limits.observer.observe(asked).Iter(ctx, func(result topdown.QueryResult) error {
+		answer = result[answerVar]
+		return nil
+	})
 	switch {
 	case ctx.Err() != nil:
 		return nil, s.tooLate(ctx)

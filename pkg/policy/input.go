@@ -18,6 +18,7 @@ import (
 type writer struct {
 	*sheet
 	asides asides
+	bodies bodyReader
 }
 
 func (w writer) input(p *part, req *authz.Request, id authz.Identity) error {
@@ -51,8 +52,7 @@ func (w writer) input(p *part, req *authz.Request, id authz.Identity) error {
 // parsed writes what is made of the request. A body that is not what it says to be is refused even
 // where the policy does not look at it: the upstream may.
 func (w writer) parsed(p *part, h *authz.HTTP) error {
-	body, truncated, err := readBody(h)
-	if err != nil {
+	if err := w.body(p, h); err != nil {
 		return err
 	}
 	if s := w.member(p, "parsed_path"); s != nil {
@@ -61,24 +61,32 @@ func (w writer) parsed(p *part, h *authz.HTTP) error {
 	if q := w.member(p, "parsed_query"); q != nil {
 		w.textLists(q, h.Path.Query)
 	}
-	if b := w.member(p, "parsed_body"); b != nil {
-		w.parsedBody(body)
-	}
-	if w.member(p, "truncated_body") != nil {
-		w.boolean(truncated)
-	}
 	if w.member(p, "path_ambiguous") != nil {
 		w.boolean(h.Path.Ambiguity != "")
 	}
 	return nil
 }
 
-func (w writer) parsedBody(body ast.Value) {
-	if _, none := body.(ast.Null); none {
-		w.null()
-		return
+// body writes what policy sees of a body beside attributes.
+func (w writer) body(p *part, h *authz.HTTP) error {
+	if w.bodies.skip {
+		return nil
 	}
-	w.body(body)
+	parsed, truncated, err := w.bodies.read(h)
+	if err != nil {
+		return err
+	}
+	if w.member(p, "parsed_body") != nil {
+		if _, none := parsed.(ast.Null); none {
+			w.null()
+		} else {
+			w.sheet.body(parsed)
+		}
+	}
+	if w.member(p, "truncated_body") != nil {
+		w.boolean(truncated)
+	}
+	return nil
 }
 
 // version says "protojson" because opa-envoy-plugin does, though neither follows protojson in
@@ -157,7 +165,7 @@ func (w writer) address(p *part, of *authz.Peer) {
 
 // port is there even where it is 0.
 func (w writer) port(p *part, name string, of *authz.Peer) {
-	if w.member(p, name) != nil {
+	if !of.NoPort && w.member(p, name) != nil {
 		w.integer(int64(of.Port))
 	}
 }
@@ -267,16 +275,18 @@ func (w writer) headerMap(p *part, headers []authz.RawHeader) {
 }
 
 func (w writer) metadata(p *part, name string, byFilter map[string]any) error {
-	if len(byFilter) == 0 {
+	if byFilter == nil {
 		return nil
 	}
 	if p = w.member(p, name); p == nil {
 		return nil
 	}
 	w.object()
-	if f := w.member(p, "filterMetadata"); f != nil {
-		if err := w.jsonObject(f, byFilter); err != nil {
-			return refuse(authz.MalformedRequest, "read metadata: a value of no JSON type")
+	if len(byFilter) > 0 {
+		if f := w.member(p, "filterMetadata"); f != nil {
+			if err := w.jsonObject(f, byFilter); err != nil {
+				return refuse(authz.MalformedRequest, "read metadata: a value of no JSON type")
+			}
 		}
 	}
 	w.end()

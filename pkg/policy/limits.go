@@ -12,9 +12,11 @@ import (
 // each of 10,000 entries with ten expressions.
 const defaultMaxSteps = 1_000_000
 
-// limits are what evaluations share, whatever the policy: the bound on each, OPA's caches and ours.
+// limits are what evaluations share, whatever the policy: the bound on each, OPA's caches and
+// ours, and who looks on.
 type limits struct {
 	maxSteps  int64
+	observer  observer
 	sends     cache.InterQueryCache      // of http.send
 	values    cache.InterQueryValueCache // of regular expressions, globs, and what caching names
 	sheets    *sync.Pool                 // of *sheet

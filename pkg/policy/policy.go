@@ -10,14 +10,19 @@
 //     and not per check. A check works on one snapshot from beginning to end. What cannot become an
 //     edition is refused, and the old one stays.
 //  3. Decide writes the input document, as far as the policy reads it (reads.go, aliases.go), as bytes
-//     (input.go, body.go, sheet.go, aside.go). It is the document of opa-envoy-plugin, name by name,
+//     (input.go, body.go, grpc.go, sheet.go, aside.go). It is the document of opa-envoy-plugin, name by name,
 //     and what Sallyport adds to it. A digest of the bytes finds the decision in the memo (memo.go,
 //     store.go, preserve.go), if it was made before; what follows is for those that were not.
-//  4. The document is read from its bytes (reader.go). The query is evaluated, with builtin errors strict, the caller's deadline, a bound on its
-//     steps, and the builtins that are allowed (evaluate.go, limits.go, capabilities.go); what goes
-//     wrong is an [authz.Error] that names the rule and the place (failure.go).
+//  4. The document is read from its bytes (reader.go). The query is evaluated, with builtin errors
+//     strict, the caller's deadline, a bound on its steps, and the builtins that are allowed
+//     (evaluate.go, limits.go, capabilities.go); what goes wrong is an [authz.Error] that names the
+//     rule and the place (failure.go).
 //  5. The answer is read strictly (answer.go): a boolean, or an object of known keys and types.
 //     Everything else denies.
+//
+// Beside the journey, for authors and operators: Explain tells which rules made a decision
+// (explain.go), Test runs Rego tests (regotest.go), and a Coverage notes which lines both and checks
+// reach (coverage.go). They look on through one observer (observer.go), which a server does not have.
 //
 // # Asking for more
 //
@@ -102,6 +107,7 @@ package policy
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"time"
@@ -119,8 +125,8 @@ type Config struct {
 	// archives (.tar.gz). Empty means Default.
 	//
 	// A data file in a directory is rooted by its directory, as opa does it: users/roles.json
-	// is merged under data.users. Names that begin with "." and Rego tests (_test.rego) are
-	// left out.
+	// is merged under data.users. Names that begin with ".", Rego tests (_test.rego) and request
+	// cases (.cases.yaml, .cases.yml, .cases.json) are left out.
 	Files []string
 
 	// Default holds the policies that are used without Files.
@@ -153,6 +159,17 @@ type Config struct {
 	// MemoBytes is the most memory that the decision memo takes; 0 means 32 MiB, less than 0 that
 	// there is none.
 	MemoBytes int
+	// ProtoDescriptor is a file with a FileDescriptorSet. Messages of the gRPC methods in it are
+	// parsed; those of others are null.
+	ProtoDescriptor string
+
+	// MaxBodyBytes is the longest gRPC message that is read where it was compressed; 0 means 1 MiB.
+	// Any other body is as long as it came.
+	MaxBodyBytes int64
+
+	// SkipRequestBodyParse leaves parsed_body and truncated_body out of the input, and every body
+	// unread: one that is malformed is then no reason to deny.
+	SkipRequestBodyParse bool
 
 	// OPA is OPA's own configuration: services, bundles, keys, discovery, status, decision_logs, labels,
 	// caching, persistence_directory. "${NAME}" in a text is the environment variable NAME. With bundles or
@@ -161,6 +178,13 @@ type Config struct {
 
 	// Recording gives decisions their [authz.Basis]; nil means that nobody records it.
 	Recording *Recording
+
+	// Print receives what print() in the policy says, a line each; nil: print() says nothing. It is
+	// for development: what is printed may hold credentials. Checks that run together write together.
+	Print io.Writer
+
+	// Coverage notes which lines are evaluated; nil: nothing does. It slows every check down.
+	Coverage *Coverage
 
 	// Logger receives what an operator should know; nil means nothing does.
 	Logger *slog.Logger

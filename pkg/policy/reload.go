@@ -14,7 +14,7 @@ import (
 func (e *Engine) load(ctx context.Context) error {
 	e.loading.Lock()
 	defer e.loading.Unlock()
-	if e.opa.hasBundles() && len(e.config.Files) == 0 && len(e.config.Data) == 0 {
+	if e.opa.hasBundles() && len(e.config.watched()) == 0 && len(e.config.Data) == 0 {
 		return nil
 	}
 	src, err := readSource(e.config, e.capabilities)

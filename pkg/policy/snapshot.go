@@ -25,6 +25,7 @@ type snapshot struct {
 	entrypoint ast.Ref
 	name       string // of the entrypoint
 	limits     limits
+	bodies     bodyReader
 
 	compiler  *ast.Compiler
 	query     query
@@ -75,11 +76,12 @@ func (s *snapshot) open(ctx context.Context, data map[string]any) error {
 func (s *snapshot) compile(ctx context.Context, modules map[string]*ast.Module, capabilities *ast.Capabilities) error {
 	s.compiler = ast.NewCompiler().
 		WithCapabilities(capabilities).
+		WithEnablePrintStatements(s.limits.observer.print != nil).
 		WithPathConflictsCheck(storage.NonEmpty(ctx, s.store, s.txn))
 	for _, module := range modules {
 		unindexed(module)
 	}
-	// print() is erased: what it would print may hold credentials.
+	// Else print() is erased: what it would print may hold credentials.
 	if s.compiler.Compile(modules); s.compiler.Failed() {
 		return compileError(s.compiler.Errors)
 	}
@@ -102,7 +104,7 @@ func compileError(errs ast.Errors) error {
 func (s *snapshot) decide(ctx context.Context, now time.Time, req *authz.Request, id authz.Identity) (authz.Decision, error) {
 	in := s.limits.sheet()
 	defer s.limits.done(in)
-	if err := (writer{in, s.limits.asides}).input(&s.reads.input, req, id); err != nil {
+	if err := (writer{in, s.limits.asides, s.bodies}).input(&s.reads.input, req, id); err != nil {
 		return authz.Decision{}, err
 	}
 	key := s.memo.key(in)

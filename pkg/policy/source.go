@@ -23,6 +23,7 @@ import (
 type source struct {
 	modules map[string]*ast.Module
 	data    map[string]any
+	bodies  bodyReader
 
 	capabilities *ast.Capabilities
 	library      fs.FS
@@ -30,25 +31,34 @@ type source struct {
 	loose        []string // digests of what came outside of bundles
 	archives     []string // digests of the bundles' files
 	borrowed     []string // digests of what came from the library
+	annotated    bool     // read annotations too, which only tools look at
 }
 
 // readSource reads all that the configuration names.
 func readSource(config Config, capabilities *ast.Capabilities) (*source, error) {
 	s := &source{modules: map[string]*ast.Module{}, data: map[string]any{}, capabilities: capabilities, library: config.Library}
+	return s, s.read(config)
+}
+
+func (s *source) read(config Config) error {
+	s.bodies.skip = config.SkipRequestBodyParse
+	if err := s.addDescriptors(config); err != nil {
+		return err
+	}
 	for _, name := range config.Files {
 		if err := s.addPath(name); err != nil {
-			return nil, fmt.Errorf("policy: load %s: %w", name, err)
+			return fmt.Errorf("policy: load %s: %w", name, err)
 		}
 	}
 	if len(config.Files) == 0 && config.Default != nil && !hasBundles(config.OPA) {
 		if err := s.addDir(config.Default, "", ".", nil); err != nil {
-			return nil, fmt.Errorf("policy: load the default policies: %w", err)
+			return fmt.Errorf("policy: load the default policies: %w", err)
 		}
 	}
 	if err := s.addConfigured(config.Data); err != nil {
-		return nil, fmt.Errorf("policy: load the configured data: %w", err)
+		return fmt.Errorf("policy: load the configured data: %w", err)
 	}
-	return s, nil
+	return nil
 }
 
 func (s *source) addPath(name string) error {
@@ -77,7 +87,7 @@ func (s *source) addDir(fsys fs.FS, prefix, dir string, root []string) error {
 		name := path.Join(dir, entry.Name())
 		info, err := fs.Stat(fsys, name)
 		switch {
-		case strings.HasPrefix(entry.Name(), "."), strings.HasSuffix(name, "_test.rego"):
+		case strings.HasPrefix(entry.Name(), "."), strings.HasSuffix(name, regoTest), IsCases(name):
 			continue
 		case err != nil:
 			return err
@@ -91,6 +101,16 @@ func (s *source) addDir(fsys fs.FS, prefix, dir string, root []string) error {
 		}
 	}
 	return nil
+}
+
+// regoTest ends the names of files with Rego tests.
+const regoTest = "_test.rego"
+
+// IsCases tells whether a file holds request cases, those of "sallyport test", and no data.
+func IsCases(name string) bool {
+	return slices.ContainsFunc([]string{".cases.yaml", ".cases.yml", ".cases.json"}, func(end string) bool {
+		return strings.HasSuffix(name, end)
+	})
 }
 
 func isSource(name string) bool {
@@ -148,7 +168,7 @@ func (s *source) addModule(name string, raw []byte) error {
 }
 
 func (s *source) parserOptions(version ast.RegoVersion) ast.ParserOptions {
-	return ast.ParserOptions{RegoVersion: version, Capabilities: s.capabilities}
+	return ast.ParserOptions{RegoVersion: version, Capabilities: s.capabilities, ProcessAnnotation: s.annotated}
 }
 
 // addBundle adds a bundle archive. A file that the operator lists is trusted as any other file
@@ -170,7 +190,7 @@ func (s *source) addBundle(name string, raw []byte) error {
 		s.loose = append(s.loose, digest(raw))
 	}
 	for _, file := range b.Modules {
-		if file.Parsed != nil && !strings.HasSuffix(file.Path, "_test.rego") {
+		if file.Parsed != nil && !strings.HasSuffix(file.Path, regoTest) {
 			s.modules[name+":"+file.Path] = file.Parsed
 		}
 	}
@@ -181,6 +201,7 @@ func (s *source) readBundle(name string, raw []byte, version ast.RegoVersion) (b
 	loader := bundle.NewTarballLoaderWithBaseURL(bytes.NewReader(raw), name)
 	return bundle.NewCustomReader(loader).
 		WithSkipBundleVerification(true).
+		WithProcessAnnotations(s.annotated).
 		WithCapabilities(s.capabilities).
 		WithRegoVersion(version).
 		Read()

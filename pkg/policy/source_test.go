@@ -242,3 +242,28 @@ func TestRevision(t *testing.T) {
 		t.Errorf("revision %q, want that of the bundle and a hash of the data", got)
 	}
 }
+
+// Request cases are no data, wherever they are; a file that only looks like one is.
+func TestCasesAreNoData(t *testing.T) {
+	dir := write(t, map[string]string{
+		"a/policy.rego":       "package envoy.authz\n\nallow if data.a.edge\n",
+		"a/orders.cases.yaml": "cases: 1\n",
+		"a/users.cases.yml":   "cases: 2\n",
+		"a/more.cases.json":   `{"cases": 3}`,
+		"a/edge_cases.yaml":   "edge: true\n",
+	})
+	for name, config := range map[string]policy.Config{"files": {Files: []string{dir}}, "default": {Default: os.DirFS(dir)}} {
+		e, err := policy.New(t.Context(), config)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		t.Cleanup(func() { e.Close() })
+		got, _, err := e.Document(t.Context(), "a", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]any{"edge": true}, got); diff != "" {
+			t.Errorf("%s: data.a (-want +got):\n%s", name, diff)
+		}
+	}
+}

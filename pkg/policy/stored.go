@@ -64,7 +64,7 @@ func (s *source) addStoredModules(ctx context.Context, store storage.Store, txn 
 		if err != nil {
 			return nil, err
 		}
-		if strings.HasSuffix(name, "_test.rego") {
+		if strings.HasSuffix(name, regoTest) {
 			continue
 		}
 		if file, ok := ours[module.Package.Path.String()]; ok {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +31,14 @@ type watcher struct {
 
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+}
+
+// watched are the files that are read again when they change.
+func (c Config) watched() []string {
+	if c.ProtoDescriptor == "" {
+		return c.Files
+	}
+	return append(slices.Clone(c.Files), c.ProtoDescriptor)
 }
 
 func newWatcher(files []string, logger *slog.Logger, reload func(context.Context) error) (*watcher, error) {
@@ -140,4 +149,18 @@ func below(dir string) []string {
 		dirs = append(dirs, below(filepath.Join(dir, entry.Name()))...)
 	}
 	return dirs
+}
+
+// Watch calls changed after files have changed, or what lies in directories, until ctx ends. A change
+// is noticed a moment after the last write.
+func Watch(ctx context.Context, paths []string, changed func(context.Context)) error {
+	w, err := newWatcher(paths, slog.New(slog.DiscardHandler), func(ctx context.Context) error {
+		changed(ctx)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return w.close()
 }

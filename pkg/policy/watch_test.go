@@ -1,10 +1,12 @@
 package policy_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/pkg/policy"
 )
@@ -136,4 +138,35 @@ func TestWatchBundleFile(t *testing.T) {
 	put(t, file, string(pack(t, content{revision: "r1", data: found(2)}, nil)))
 	j.await(t, "policy loaded")
 	check(t, e, "r1", map[string]any{"a": 2.0})
+}
+
+// Watch tells of changes until its context ends, also of files that were not there.
+func TestWatchTellsOfChanges(t *testing.T) {
+	dir := write(t, map[string]string{"a.rego": "package a\n"})
+	ctx, cancel := context.WithCancel(t.Context())
+	changes, done := make(chan struct{}, 1), make(chan error)
+	go func() {
+		done <- policy.Watch(ctx, []string{dir}, func(context.Context) {
+			select {
+			case changes <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	for n := 0; ; n++ { // until the directory is watched, nothing is noticed
+		if err := os.WriteFile(filepath.Join(dir, "new.cases.yaml"), []byte{byte('0' + n%10)}, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-changes:
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			return
+		case <-time.After(300 * time.Millisecond):
+		case <-t.Context().Done():
+			t.Fatal("no change was noticed")
+		}
+	}
 }

@@ -10,6 +10,10 @@ func (c *checker) policy(p *Policy) {
 	for i := range p.Files {
 		c.existing(&p.Files[i], index("policy.files", i))
 	}
+	c.existingFile(&p.ProtoDescriptor, "policy.protoDescriptor")
+	if c.has("policy.skipRequestBodyParse") && c.has("policy.protoDescriptor") {
+		c.fault("policy.protoDescriptor", "must not be beside skipRequestBodyParse: no body is parsed then")
+	}
 	c.outputHeaders(p.OutputHeaders, "policy.outputHeaders")
 	for i, host := range p.Capabilities.AllowNet {
 		if host != "" && !formats["dns"].is(host) {
@@ -40,8 +44,8 @@ func (c *checker) outputHeaders(names []string, at string) {
 }
 
 func (c *checker) rulePath(path, at string) {
-	switch {
-	case path == "data" || strings.HasPrefix(path, "data.") || strings.HasPrefix(path, "data/"):
+	switch first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/"); {
+	case first == "data" || strings.HasPrefix(first, "data."):
 		c.fault(at, "must not begin with data; write a/b/allow for the rule data.a.b.allow")
 	case !formats["entrypoint"].is(path):
 		c.fault(at, "must be %s", formats["entrypoint"].Meaning)

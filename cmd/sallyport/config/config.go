@@ -262,6 +262,16 @@ type Policy struct {
 	// Capabilities are what the policy may use.
 	Capabilities Capabilities `yaml:"capabilities" source:"OPA, capabilities"`
 
+	// ProtoDescriptor is a file with a FileDescriptorSet: protoc --include_imports --descriptor_set_out,
+	// or buf build -o. It is watched. Messages of the methods in it, compressed with gzip or not, are
+	// then in parsed_body, where Envoy's with_request_body says pack_as_bytes; gRPC of other methods,
+	// and streams from the client, are null there.
+	ProtoDescriptor string `yaml:"protoDescriptor" source:"opa-envoy-plugin, proto-descriptor"`
+
+	// SkipRequestBodyParse reads no body: policy has no parsed_body and no truncated_body, and a body
+	// that is malformed is no reason to deny.
+	SkipRequestBodyParse bool `yaml:"skipRequestBodyParse" excludes:"protoDescriptor" source:"opa-envoy-plugin, skip-request-body-parse"`
+
 	// MaxSteps is the most expressions that one evaluation may look at, about a million a second,
 	// before it is denied. Long texts that it builds count too.
 	MaxSteps Count `yaml:"maxSteps"`

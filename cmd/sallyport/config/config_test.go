@@ -102,6 +102,7 @@ policy:
   outputHeaders: [X-Tenant]
   maxSteps: 5000
   memo: {maxBytes: 0}
+  protoDescriptor: testdata/file
   entrypoints:
     - {host: "*.orders.example.com", path: orders/authz/allow, outputHeaders: [X-Order]}
     - {contextExtension: {policy: orders, tier: "1"}, path: orders/authz/allow}
@@ -144,7 +145,7 @@ telemetry: {clientTrace: parent}
 					JWKSURI: "https://spire.example.org/bundle", FromCookies: []string{"workload"}, Timeout: 5 * time.Second,
 				}}}
 				c.Policy = config.Policy{
-					Path: "mesh/authz/decision", OutputHeaders: []string{"x-tenant"}, MaxSteps: 5000,
+					Path: "mesh/authz/decision", OutputHeaders: []string{"x-tenant"}, MaxSteps: 5000, ProtoDescriptor: "testdata/file",
 					Entrypoints: []config.Entrypoint{
 						{Host: "*.orders.example.com", Path: "orders/authz/allow", OutputHeaders: []string{"x-order"}},
 						{ContextExtension: map[string]string{"policy": "orders", "tier": "1"}, Path: "orders/authz/allow"},
@@ -173,6 +174,11 @@ telemetry: {clientTrace: parent}
 				c.Log = config.Log{Format: config.JSONLog, Level: "warn"}
 				c.Telemetry = config.Telemetry{ClientTrace: "parent"}
 			},
+		},
+		{
+			name: "a rule's path as opa-envoy-plugin takes it, and no bodies",
+			file: "policy: {path: /mesh/authz/allow/, skipRequestBodyParse: true}\n",
+			want: func(c *config.Config) { c.Policy.Path, c.Policy.SkipRequestBodyParse = "/mesh/authz/allow/", true },
 		},
 		{
 			name: "addresses without TLS that only this machine reaches",

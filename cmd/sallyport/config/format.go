@@ -37,7 +37,7 @@ var formats = map[string]Format{
 	"trustDomain": {`^[a-z0-9._-]{1,255}$`, nil, "the name of a SPIFFE trust domain, such as example.org"},
 	"dns":         {`^` + dnsLabel + `(\.` + dnsLabel + `)*$`, nil, "a host name or IPv4 address, without scheme, port and wildcard"},
 	"host":        {`^(\*\.)?` + dnsLabel + `(\.` + dnsLabel + `)*$`, nil, "a host name, without a port, or *. and a domain"},
-	"entrypoint":  {`^[A-Za-z0-9_.:-]+(/[A-Za-z0-9_.:-]+)*$`, nil, "a rule's path such as envoy/authz/allow"},
+	"entrypoint":  {`^/?[A-Za-z0-9_.:-]+(/[A-Za-z0-9_.:-]+)*/?$`, nil, "a rule's path such as envoy/authz/allow"},
 }
 
 // Formats are those that the format tag names.

@@ -156,7 +156,10 @@ policy:
 			"8:70: policy.entrypoints[4].outputHeaders[0]: must not be a pseudo-header",
 		}},
 		{"steps", "policy: {maxSteps: 1.5}\n", []string{"1:20: policy.maxSteps: must be a whole number from 1 to 1000000000"}},
-		{"paths that are no rule", "policy: {path: /envoy/authz}\n", []string{"1:16: policy.path: must be a rule's path such as envoy/authz/allow"}},
+		{"no descriptor set", "policy: {protoDescriptor: absent}\n", []string{`1:27: policy.protoDescriptor: "absent": no such file or directory`}},
+		{"bodies that are parsed and are not", "policy: {protoDescriptor: testdata/file, skipRequestBodyParse: true}\n", []string{
+			"1:27: policy.protoDescriptor: must not be beside skipRequestBodyParse: no body is parsed then"}},
+		{"paths that are no rule", "policy: {path: envoy//authz}\n", []string{"1:16: policy.path: must be a rule's path such as envoy/authz/allow"}},
 		{"a reference", "policy: {path: data.envoy.authz.allow}\n", []string{
 			"1:16: policy.path: must not begin with data; write a/b/allow for the rule data.a.b.allow"}},
 		{"files that are not there", "policy: {files: [testdata, absent/, 5]}\n", []string{

@@ -1,0 +1,5 @@
+package envoy.authz
+
+allow if input.tokens.users.status == "valid"
+
+allow := true # want: default-allow

@@ -1,0 +1,5 @@
+package envoy.authz
+
+default allow := true # want: default-allow
+
+allow := false if input.path_ambiguous

@@ -1,0 +1,5 @@
+package envoy.authz
+
+allow := object.union({"reason": "because"}, {"allowed": allowed})
+
+default allowed := true # want: default-allow

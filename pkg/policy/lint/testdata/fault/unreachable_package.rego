@@ -1,0 +1,3 @@
+package envoy.auth # want: unreachable-rule
+
+default allow := false
