@@ -30,10 +30,7 @@ func (s sightings) Decide(_ context.Context, req *authz.Request, _ authz.Identit
 	return authz.Decision{}, nil
 }
 
-func (s sightings) Record(context.Context, *authz.Record) error {
-	
-	return nil
-}
+func (s sightings) Record(context.Context, *authz.Record) error { return nil }
 
 // TestEnvoySeesWhatACurlLineSays sends lines with curl itself through a real Envoy, and compares what
 // pkg/envoy reads with what pkg/casefile says it reads.
