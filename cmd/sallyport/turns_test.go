@@ -152,6 +152,39 @@ func TestReloadUploads(t *testing.T) {
 	}
 }
 
+// A part is made anew where a setting of another section is its own too.
+func TestReloadAcrossSections(t *testing.T) {
+	for name, tc := range map[string]struct {
+		old, with   string
+		engine, log bool
+	}{
+		"the largest body":    {"request: {", "request: {maxBodyBytes: 2MiB, ", true, false},
+		"what decisions keep": {"decisionLog: {", "decisionLog: {keep: {body: ['*']}, ", true, true},
+		"the log's queue":     {"decisionLog: {", "decisionLog: {queueRecords: 7, ", false, true},
+		"time of a check":     {"timeout: 5s", "timeout: 4s", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := startReloading(t)
+			text, err := os.ReadFile(r.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(r.file, bytes.Replace(text, []byte(tc.old), []byte(tc.with), 1), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			before := r.line.stages()
+			r.look(t.Context())
+			after := r.line.stages()
+			if after == before {
+				t.Fatalf("the file is not taken over: %v", r.trouble())
+			}
+			if engine, log := after.engine != before.engine, after.log != before.log; engine != tc.engine || log != tc.log {
+				t.Errorf("engine anew: %v, log anew: %v", engine, log)
+			}
+		})
+	}
+}
+
 // held is a recorder that a check waits for.
 type held struct{ entered, leave chan struct{} }
 
