@@ -64,7 +64,8 @@ func startReloading(t *testing.T) (r *reloading, write func(generation int)) {
 		t.Fatal(err)
 	}
 	l, conn := running(t, cfg)
-	r = &reloading{reloader: &reloader{line: l, file: file}, conn: conn}
+	l.reloader.file = file // which only the test looks at
+	r = &reloading{reloader: l.reloader, conn: conn}
 	if r.token, err = issuer.Token("orders", nil); err != nil {
 		t.Fatal(err)
 	}

@@ -110,16 +110,13 @@ func (t *totals) count(keys telemetry.Keys) {
 
 // sources are what the stages and the server count themselves.
 func (l *line) sources() telemetry.Sources {
-	out := telemetry.Sources{
+	return telemetry.Sources{
 		Shed:        l.server.Shed,
 		TokenCache:  func() telemetry.Cache { return l.turns.totals().tokens },
 		Keys:        func() []telemetry.Keys { return slices.Collect(maps.Values(l.turns.totals().keys)) },
 		Policy:      func() telemetry.Policy { return l.turns.totals().policy },
 		PolicyCache: func() telemetry.Cache { return l.turns.totals().memo },
 		Dropped:     func() uint64 { return l.turns.totals().dropped },
+		Config:      l.reloader.counts,
 	}
-	if l.reloader != nil {
-		out.Config = l.reloader.counts
-	}
-	return out
 }

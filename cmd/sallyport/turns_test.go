@@ -2,9 +2,13 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -116,6 +120,71 @@ func TestReloadCounts(t *testing.T) {
 	until(t, "every check has a record", func() bool { return r.records(t) == reloads*checks })
 }
 
+// What OPA's plugin has not yet uploaded goes to the service when a change of the policy ends it.
+func TestReloadUploads(t *testing.T) {
+	uploads := newOutput()
+	plane := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		if body, err := gzip.NewReader(req.Body); err == nil {
+			_, _ = io.Copy(uploads, body)
+		}
+	}))
+	defer plane.Close()
+	r, write := startReloading(t)
+	write(0)
+	text, err := os.ReadFile(r.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const uploading = "policy:\n  opa: {services: {plane: {url: %q}}, decision_logs: {service: plane, reporting: {min_delay_seconds: 3000, max_delay_seconds: 3600}}}"
+	for n := range 3 {
+		changed := strings.Replace(string(text), "policy:", fmt.Sprintf(uploading, plane.URL), 1)
+		changed = strings.Replace(changed, "generation: 0", fmt.Sprint("generation: ", n), 1)
+		if err := os.WriteFile(r.file, []byte(changed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.look(t.Context())
+		if err := errors.Join(r.trouble(), r.check(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(uploads.String(), `"decision_id"`); got != n {
+			t.Errorf("after %d changes %d records are uploaded", n+1, got)
+		}
+	}
+}
+
+// A part is made anew where a setting of another section is its own too.
+func TestReloadAcrossSections(t *testing.T) {
+	for name, tc := range map[string]struct {
+		old, with   string
+		engine, log bool
+	}{
+		"the largest body":    {"request: {", "request: {maxBodyBytes: 2MiB, ", true, false},
+		"what decisions keep": {"decisionLog: {", "decisionLog: {keep: {body: ['*']}, ", true, true},
+		"the log's queue":     {"decisionLog: {", "decisionLog: {queueRecords: 7, ", false, true},
+		"time of a check":     {"timeout: 5s", "timeout: 4s", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := startReloading(t)
+			text, err := os.ReadFile(r.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(r.file, bytes.Replace(text, []byte(tc.old), []byte(tc.with), 1), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			before := r.line.stages()
+			r.look(t.Context())
+			after := r.line.stages()
+			if after == before {
+				t.Fatalf("the file is not taken over: %v", r.trouble())
+			}
+			if engine, log := after.engine != before.engine, after.log != before.log; engine != tc.engine || log != tc.log {
+				t.Errorf("engine anew: %v, log anew: %v", engine, log)
+			}
+		})
+	}
+}
+
 // held is a recorder that a check waits for.
 type held struct{ entered, leave chan struct{} }
 
@@ -152,7 +221,7 @@ decisionLog: {stdout: false}
 	if err := <-first; err != nil {
 		t.Error(err)
 	}
-	r := &reloading{reloader: &reloader{line: l}}
+	r := &reloading{reloader: l.reloader}
 	counts, err := r.counts(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ type line struct {
 	turns    turns
 	service  *envoy.Switch
 	server   *server.Server
-	reloader *reloader // nil: the configuration stays as it is
+	reloader *reloader
 	closers  []func(context.Context) error
 }
 
@@ -43,9 +43,7 @@ type environment struct {
 // build makes the line that a configuration describes, and binds its listeners.
 func build(ctx context.Context, cfg *config.Config, env environment) (*line, error) {
 	l := &line{env: env}
-	if env.file != "" {
-		l.reloader = &reloader{line: l, file: env.file, signals: env.hangups}
-	}
+	l.reloader = &reloader{line: l, file: env.file, signals: env.hangups}
 	if err := l.build(ctx, cfg); err != nil {
 		return nil, errors.Join(err, l.close(ctx))
 	}
@@ -80,11 +78,7 @@ func (l *line) stages() *stages { return l.turns.current() }
 
 // troubles are what an operator should know though checks are decided.
 func (l *line) troubles() error {
-	err := l.stages().trouble()
-	if l.reloader != nil {
-		err = errors.Join(err, l.reloader.trouble())
-	}
-	return err
+	return errors.Join(l.stages().trouble(), l.reloader.trouble())
 }
 
 // newChecker makes the line of a configuration from its parts.
@@ -100,7 +94,7 @@ func newChecker(cfg *config.Config, verifier authz.Verifier, decider authz.Decid
 func (l *line) run(ctx context.Context) error {
 	reloading, stop := context.WithCancel(ctx)
 	var wait sync.WaitGroup
-	if l.reloader != nil {
+	if l.env.file != "" {
 		wait.Go(func() { l.reloader.run(reloading) })
 	}
 	err := l.server.Serve(ctx)
