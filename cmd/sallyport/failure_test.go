@@ -11,9 +11,7 @@ import (
 
 // Envoy asks Sallyport's health, and turns everybody away when nobody can decide.
 func TestEnvoyWithoutSallyport(t *testing.T) {
-	m := startMesh(t, setup{config: "routes.yaml", edits: []edit{
-		{"no_traffic_interval: 5s", "no_traffic_interval: 0.05s"}, {"      interval: 5s", "      interval: 0.05s"},
-	}})
+	m := startMesh(t, setup{config: "routes.yaml", edits: askingOften()})
 	public := exchange{path: "/public/page", wantStatus: 200}
 	public.run(t, m, http1())
 	m.awaitHealth(t, "healthy")
@@ -23,6 +21,22 @@ func TestEnvoyWithoutSallyport(t *testing.T) {
 	refused.run(t, m, http1())
 	m.awaitHealth(t, "/failed_active_hc")
 	refused.run(t, m, http1())
+}
+
+// One NOT_SERVING is enough, whatever unhealthy_threshold says: that is for those who do not answer.
+// So a drain must last little more than one interval.
+func TestEnvoyBelievesNotServing(t *testing.T) {
+	m := startMesh(t, setup{
+		config: "routes.yaml", settings: []edit{{"drain: {delay: 0s}", "drain: {delay: 3s}"}},
+		edits: append(askingOften(), edit{"unhealthy_threshold: 2", "unhealthy_threshold: 1000"}),
+	})
+	m.awaitHealth(t, "healthy")
+	stopped := make(chan struct{})
+	go func() { m.stop(); close(stopped) }()
+	m.awaitHealth(t, "/failed_active_hc")
+	// There is no other to go to, and below healthy_panic_threshold Envoy asks those it has.
+	exchange{path: "/public/page", wantStatus: 200}.run(t, m, http1())
+	<-stopped
 }
 
 // awaitHealth waits until Envoy says this of the cluster sallyport.

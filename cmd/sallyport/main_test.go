@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"os"
 	"regexp"
@@ -18,7 +19,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"sallyport": main})
 }
 
-// The scripts may use two free ports, $GRPC and $ADMIN, and the commands ready and eventually.
+// The scripts may use two free ports, $GRPC and $ADMIN, and the commands ready, answers, messages and eventually.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
@@ -32,7 +33,9 @@ func TestScripts(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "eventually": eventually},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"ready": ready, "answers": answers, "messages": messages, "eventually": eventually,
+		},
 	})
 }
 
@@ -65,23 +68,54 @@ func ready(ts *testscript.TestScript, negated bool, args []string) {
 	if negated || len(args) != 1 {
 		ts.Fatalf("usage: ready URL")
 	}
+	scriptAwait(ts, args[0]+" does not answer 200", func() bool {
+		code, _ := fetch(ts, args[0])
+		return code == http.StatusOK
+	})
+}
+
+// answers waits until an address answers what matches.
+func answers(ts *testscript.TestScript, negated bool, args []string) {
+	if negated || len(args) != 2 {
+		ts.Fatalf("usage: answers URL REGEXP")
+	}
+	pattern := regexp.MustCompile("(?m)" + args[1])
+	scriptAwait(ts, args[0]+" does not answer "+args[1], func() bool {
+		_, text := fetch(ts, args[0])
+		return pattern.MatchString(text)
+	})
+}
+
+// messages waits until a file has a line that matches.
+func messages(ts *testscript.TestScript, negated bool, args []string) {
+	if negated || len(args) != 2 {
+		ts.Fatalf("usage: messages FILE REGEXP")
+	}
+	pattern := regexp.MustCompile("(?m)" + args[1])
+	scriptAwait(ts, args[0]+" does not say "+args[1], func() bool { return pattern.MatchString(ts.ReadFile(args[0])) })
+}
+
+func fetch(ts *testscript.TestScript, url string) (int, string) {
+	resp, err := http1().Get(url)
+	if err != nil {
+		return 0, ""
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	return resp.StatusCode, string(text)
+}
+
+func scriptAwait(ts *testscript.TestScript, complaint string, done func() bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, args[0], nil)
-		ts.Check(err)
-		if resp, err := http1().Do(req); err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return
-			}
-		}
+	for !done() {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			ts.Fatalf("%s does not answer 200", args[0])
+			ts.Fatalf("%s", complaint)
 		}
 	}
 }

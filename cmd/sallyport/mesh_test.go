@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,6 +46,7 @@ type setup struct {
 	files     map[string]string // see envoytest.Options
 	upstream  net.Addr          // nil: an upstream that echoes
 	collector net.Addr          // nil: there is none
+	authz     net.Addr          // nil: Sallyport is asked
 }
 
 // An edit replaces a text. In a bootstrap it must be there.
@@ -71,9 +74,12 @@ func startMesh(t *testing.T, s setup) *mesh {
 	if s.collector != nil {
 		m.ports[4317] = port(s.collector)
 	}
+	if s.authz != nil {
+		m.ports[9191] = port(s.authz)
+	}
 	options := envoytest.Options{
 		Binary: binary, Ports: m.ports, Files: s.files, Log: m.access, Admin: admin,
-		Config: edited(t, bootstrap(s.network), append(s.edits, patient())),
+		Config: edited(t, fitting(t, binary, bootstrap(s.network)), append(s.edits, patient())),
 	}
 	m.url = "http://" + envoytest.Loopback(m.ports[listener])
 	m.admin = "http://" + envoytest.Loopback(m.ports[admin])
@@ -105,6 +111,33 @@ func envoyBinary(t *testing.T) string {
 		t.Skip("ENVOY is not set; hack/test sets it")
 	}
 	return binary
+}
+
+// envoyVersion is that of a binary, such as 1.36.2.
+func envoyVersion(t *testing.T, binary string) string {
+	t.Helper()
+	text, err := exec.CommandContext(t.Context(), binary, "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`/([0-9]+\.[0-9]+\.[0-9]+)/`).FindSubmatch(text)
+	if found == nil {
+		t.Fatalf("no version in %q", text)
+	}
+	return string(found[1])
+}
+
+// fitting is a bootstrap as deploy/envoy/README.md says to change it for an Envoy before 1.37.
+func fitting(t *testing.T, binary, text string) string {
+	t.Helper()
+	if !strings.HasPrefix(envoyVersion(t, binary), "1.36.") {
+		return text
+	}
+	return strings.NewReplacer(
+		`value: "%REQ(:SCHEME)%://%REQ(:AUTHORITY)%%PATH(NQ)%"`, `literal: {value: withheld}`,
+		"upstream_connect_mode: ON_DOWNSTREAM_DATA", "",
+		"max_early_data_bytes: 65536", "",
+	).Replace(text)
 }
 
 func bootstrap(network bool) string {

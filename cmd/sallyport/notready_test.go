@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
+	"github.com/sallyport/sallyport/pkg/authz"
 )
 
 // TestServeBeforeTheFirstPolicy has a bundle server that is down: the server starts, says that it is
@@ -27,7 +28,7 @@ func TestServeBeforeTheFirstPolicy(t *testing.T) {
 	}
 	down.Close()
 	cfg, err := config.Parse("sallyport.yaml", []byte(`
-listen: {grpc: "127.0.0.1:0", admin: "127.0.0.1:0"}
+listen: {grpc: "127.0.0.1:0", admin: "127.0.0.1:0", drain: {delay: 0s}}
 policy:
   opa:
     services: {registry: {url: "http://`+down.Addr().String()+`"}}
@@ -48,10 +49,11 @@ policy:
 	}
 }
 
-// running serves a configuration until the test ends.
-func running(t *testing.T, cfg *config.Config) (*line, *grpc.ClientConn) {
+// running serves a configuration until the test ends, and then ends without delay.
+func running(t *testing.T, cfg *config.Config, recorders ...authz.Recorder) (*line, *grpc.ClientConn) {
 	t.Helper()
-	l, err := build(t.Context(), cfg, environment{stdout: io.Discard, logger: slog.New(slog.DiscardHandler)})
+	cfg.Listen.Drain.Delay = 0
+	l, err := build(t.Context(), cfg, environment{stdout: io.Discard, logger: slog.New(slog.DiscardHandler), recorders: recorders})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func TestVerifyFetchesKeys(t *testing.T) {
 		t.Errorf("%v\n%s", err, stdout)
 	}
 	i.Close()
-	stdout, stderr, err := verifyWithin(t, file, text, 200*time.Millisecond)
+	stdout, stderr, err := verifyWithin(t, file, text, time.Second)
 	if err == nil || !strings.Contains(err.Error(), "token_keys_unavailable") {
 		t.Errorf("got %v, want that the keys are unavailable", err)
 	}

@@ -7,9 +7,6 @@ import (
 	"log/slog"
 
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
-	"github.com/sallyport/sallyport/pkg/authz"
-	"github.com/sallyport/sallyport/pkg/decisionlog"
-	"github.com/sallyport/sallyport/pkg/policy"
 	"github.com/sallyport/sallyport/pkg/server"
 	"github.com/sallyport/sallyport/pkg/telemetry"
 	"github.com/sallyport/sallyport/pkg/token"
@@ -30,32 +27,37 @@ func newLogger(cfg config.Log, to io.Writer) (*slog.Logger, error) {
 
 // watch starts telemetry. Where neither the environment nor the admin listener asks for it, it wraps
 // nothing.
-func (l *line) watch(ctx context.Context, cfg *config.Config, env environment) (*telemetry.Telemetry, error) {
-	issuers := make(map[string]string, len(cfg.JWT.Rules))
-	for _, r := range cfg.JWT.Rules {
-		issuers[r.Name] = r.Issuer
-		if r.TrustDomain != "" {
-			issuers[r.Name] = "spiffe://" + r.TrustDomain
-		}
-	}
+func (l *line) watch(ctx context.Context, cfg *config.Config) (*telemetry.Telemetry, error) {
 	t, err := telemetry.New(ctx, telemetry.Config{
 		Version:     version(),
 		ClientTrace: telemetry.ClientTrace(cfg.Telemetry.ClientTrace),
-		Spans:       env.traced,
+		Spans:       l.env.traced,
 		Prometheus:  server.Address(cfg.Listen.Admin) != server.Address{},
-		Issuers:     issuers,
-		Logger:      env.logger,
+		Issuers:     issuers(cfg),
+		Logger:      l.env.logger,
 	})
 	if err != nil {
 		return nil, err
 	}
 	l.closers = append(l.closers, func(ctx context.Context) error {
 		if err := t.Shutdown(ctx); err != nil { // no reason to say that serving failed
-			env.logger.Warn("the last of telemetry is lost", "error", err)
+			l.env.logger.Warn("the last of telemetry is lost", "error", err)
 		}
 		return nil
 	})
 	return t, nil
+}
+
+// issuers are those of the rules, by the rule's name.
+func issuers(cfg *config.Config) map[string]string {
+	found := make(map[string]string, len(cfg.JWT.Rules))
+	for _, r := range cfg.JWT.Rules {
+		found[r.Name] = r.Issuer
+		if r.TrustDomain != "" {
+			found[r.Name] = "spiffe://" + r.TrustDomain
+		}
+	}
+	return found
 }
 
 // observer lets the first door tell of tokens, where there are spans to tell it on.
@@ -70,36 +72,4 @@ func observer(t *telemetry.Telemetry) token.Observer {
 		},
 		Waited: t.Waited,
 	}
-}
-
-// sources are what the stages count themselves.
-func sources(engine *policy.Engine, verifier *token.Verifier, log *decisionlog.Log) telemetry.Sources {
-	out := telemetry.Sources{
-		TokenCache: func() telemetry.Cache { return telemetry.Cache(verifier.Stats().Cache) },
-		Keys: func() []telemetry.Keys {
-			var keys []telemetry.Keys
-			for _, k := range verifier.Stats().Keys {
-				keys = append(keys, telemetry.Keys(k))
-			}
-			return keys
-		},
-		Policy: func() telemetry.Policy {
-			loads := engine.Loads()
-			return telemetry.Policy{Revision: engine.Revision(), Loaded: loads.Loaded, Refused: loads.Refused}
-		},
-	}
-	if log != nil {
-		out.Dropped = log.Dropped
-	}
-	return out
-}
-
-// recorders are all that keep records.
-func recorders(log *decisionlog.Log, env environment, t *telemetry.Telemetry) authz.Recorders {
-	var all authz.Recorders
-	if log != nil {
-		all = append(all, log)
-	}
-	all = append(all, env.recorders...)
-	return append(all, t.Recorders()...)
 }

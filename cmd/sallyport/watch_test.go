@@ -26,11 +26,10 @@ func TestTelemetryOff(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l := &line{}
-			defer l.close(t.Context())
 			handler := slog.NewTextHandler(&bytes.Buffer{}, nil)
-			env := environment{logger: slog.New(handler)}
-			tel, err := l.watch(t.Context(), cfg, env)
+			l := &line{env: environment{logger: slog.New(handler)}}
+			defer l.close(t.Context())
+			tel, err := l.watch(t.Context(), cfg)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -39,7 +38,7 @@ func TestTelemetryOff(t *testing.T) {
 				"an interceptor": tel.Options() != nil,
 				"the first door": tel.Verifier(next.Verifier) != next.Verifier,
 				"the other door": tel.Decider(next.Decider) != next.Decider,
-				"a recorder":     len(recorders(nil, env, tel)) > 0,
+				"a recorder":     len(tel.Recorders()) > 0,
 				"/metrics":       tel.Metrics() != nil,
 			} {
 				if on != tc.want {

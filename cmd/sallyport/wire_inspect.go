@@ -12,37 +12,43 @@ import (
 	"github.com/sallyport/sallyport/pkg/decisionlog"
 	"github.com/sallyport/sallyport/pkg/inspect"
 	"github.com/sallyport/sallyport/pkg/policy"
-	"github.com/sallyport/sallyport/pkg/token"
 	inspectv1 "github.com/sallyport/sallyport/proto/sallyport/inspect/v1"
 )
 
-// newInspection makes the inspection service; nil without an admin listener.
-func newInspection(cfg *config.Config, engine *policy.Engine, verifier *token.Verifier) *inspect.Service {
+// newInspection makes the inspection service; nil without an admin listener. It asks the stages that
+// decide when it is asked.
+func (l *line) newInspection(cfg *config.Config) *inspect.Service {
 	if cfg.Listen.Admin == (config.Address{}) {
 		return nil
 	}
 	return inspect.New(inspect.Config{
-		Line: decisionlog.NewFormat(logConfig(cfg, nil).Keep).Line,
+		Line: func(ctx context.Context, record *authz.Record) []byte {
+			return decisionlog.NewFormat(logConfig(l.stages().cfg, nil).Keep).Line(ctx, record)
+		},
 		Check: func(ctx context.Context, req *authz.Request) *authz.Record {
 			var kept lastRecord
-			newChecker(cfg, verifier, engine, &kept).Check(ctx, req)
+			now := l.stages()
+			newChecker(now.cfg, now.verifier, now.engine, &kept).Check(ctx, req)
 			return kept.record
 		},
 		Explain: func(ctx context.Context, req *authz.Request, id authz.Identity) (*inspectv1.Evaluation, error) {
-			why, err := engine.Explain(ctx, req, id)
+			why, err := l.stages().engine.Explain(ctx, req, id)
 			return evaluation(why), err
 		},
-		WhatIf: engine.WhatIf,
-		Policy: func() *inspectv1.PolicyResponse { return described(engine) },
+		WhatIf: func(ctx context.Context, req *authz.Request, id authz.Identity) ([]string, error) {
+			return l.stages().engine.WhatIf(ctx, req, id)
+		},
+		Policy: func() *inspectv1.PolicyResponse { return described(l.stages().engine) },
 	})
 }
 
-// inspected adds the service to who hears of checks, last: it then hears of a record that was refused.
-func inspected(recorders authz.Recorders, service *inspect.Service) authz.Recorders {
+// inspectors are the service, where there is one. It hears of checks last: then it hears of a record
+// that was refused.
+func inspectors(service *inspect.Service) authz.Recorders {
 	if service == nil {
-		return recorders
+		return nil
 	}
-	return append(recorders, service)
+	return authz.Recorders{service}
 }
 
 func inspectHandler(service *inspect.Service) http.Handler {

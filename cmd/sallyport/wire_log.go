@@ -5,26 +5,37 @@ import (
 	"errors"
 
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
+	"github.com/sallyport/sallyport/pkg/authz"
 	"github.com/sallyport/sallyport/pkg/decisionlog"
 	"github.com/sallyport/sallyport/pkg/policy"
-	"github.com/sallyport/sallyport/pkg/telemetry"
 )
 
-// decisionLog starts the log, which is nil where nobody wants it.
-func (l *line) decisionLog(cfg *config.Config, env environment, t *telemetry.Telemetry, engine *policy.Engine) (*decisionlog.Log, error) {
-	file, err := l.logFile(cfg)
-	if err != nil {
-		return nil, err
-	}
+// A decisionLog is the log of a configuration, with the sinks that are its own.
+type decisionLog struct {
+	log  *decisionlog.Log  // nil: nobody wants records
+	file *decisionlog.File // nil: none
+}
+
+// newDecisionLog starts the log.
+func (l *line) newDecisionLog(cfg *config.Config, engine *policy.Engine) (_ *decisionLog, err error) {
+	out := &decisionLog{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, out.close(context.Background()))
+		}
+	}()
 	var sinks []decisionlog.Sink
 	if cfg.DecisionLog.Stdout {
-		sinks = append(sinks, decisionlog.Sink{Name: "stdout", Writer: env.stdout})
+		sinks = append(sinks, decisionlog.Sink{Name: "stdout", Writer: l.env.stdout})
 	}
-	if file != nil {
-		sinks = append(sinks, decisionlog.Sink{Name: "file", Writer: file})
+	if cfg.DecisionLog.File != "" {
+		if out.file, err = decisionlog.OpenFile(fileConfig(cfg)); err != nil {
+			return nil, config.Mistakes{cfg.At("decisionLog.file", err)}
+		}
+		sinks = append(sinks, decisionlog.Sink{Name: "file", Writer: out.file})
 	}
 	if cfg.DecisionLog.OTLP {
-		logs := t.Logs()
+		logs := l.watched.Logs()
 		if logs == nil {
 			return nil, config.Mistakes{cfg.At("decisionLog.otlp", errors.New(
 				"nothing exports log records: set OTEL_EXPORTER_OTLP_ENDPOINT, or OTEL_LOGS_EXPORTER"))}
@@ -34,14 +45,31 @@ func (l *line) decisionLog(cfg *config.Config, env environment, t *telemetry.Tel
 	if service := engine.DecisionLogs(); service != nil {
 		sinks = append(sinks, decisionlog.Sink{Name: "opa", Writer: service})
 	}
-	if len(sinks) == 0 {
-		return nil, nil
+	if len(sinks) > 0 {
+		configured := logConfig(cfg, sinks)
+		configured.Logger = l.logger
+		out.log = decisionlog.New(configured)
 	}
-	configured := logConfig(cfg, sinks)
-	configured.Logger = l.logger
-	log := decisionlog.New(configured)
-	l.closers = append(l.closers, log.Close)
-	return log, nil
+	return out, nil
+}
+
+func (d *decisionLog) recorders() authz.Recorders {
+	if d.log == nil {
+		return nil
+	}
+	return authz.Recorders{d.log}
+}
+
+// close writes what is queued, and ends.
+func (d *decisionLog) close(ctx context.Context) error {
+	var errs []error
+	if d.log != nil {
+		errs = append(errs, d.log.Close(ctx))
+	}
+	if d.file != nil {
+		errs = append(errs, d.file.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func logConfig(cfg *config.Config, sinks []decisionlog.Sink) decisionlog.Config {
@@ -54,20 +82,9 @@ func logConfig(cfg *config.Config, sinks []decisionlog.Sink) decisionlog.Config 
 	}
 }
 
-// logFile opens the file of decisions; nil where there is none.
-func (l *line) logFile(cfg *config.Config) (*decisionlog.File, error) {
+func fileConfig(cfg *config.Config) decisionlog.FileConfig {
 	from := cfg.DecisionLog
-	if from.File == "" {
-		return nil, nil
-	}
-	file, err := decisionlog.OpenFile(decisionlog.FileConfig{
-		Path: from.File, MaxBytes: int64(from.MaxSize), MaxFiles: int(from.MaxFiles), MaxAge: from.MaxAge,
-	})
-	if err != nil {
-		return nil, config.Mistakes{cfg.At("decisionLog.file", err)}
-	}
-	l.closers = append(l.closers, func(context.Context) error { return file.Close() })
-	return file, nil
+	return decisionlog.FileConfig{Path: from.File, MaxBytes: int64(from.MaxSize), MaxFiles: int(from.MaxFiles), MaxAge: from.MaxAge}
 }
 
 // recording has decisions carry what they were made from, where any sink takes records.

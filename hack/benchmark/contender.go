@@ -25,6 +25,7 @@ type contender struct {
 	command []string
 	renew   func(p *os.Process) error // makes the running server read the data again; nil: it watches
 	logs    string                    // its decision log, removed after each mix
+	limits  string                    // in the configuration of Sallyport
 
 	process *exec.Cmd
 	address string
@@ -44,12 +45,14 @@ func contenders(w *world, sallyport string, profiles string) ([]*contender, erro
 		{name: "empty", command: []string{self, "serve-empty"}},
 		{name: "usual", decides: true, command: []string{self, "serve-usual", filepath.Join(w.dir, "usual")},
 			renew: func(p *os.Process) error { return p.Signal(syscall.SIGHUP) }},
-		{name: "sallyport", decides: true, command: serve, logs: filepath.Join(w.dir, "decisions.ndjson")},
+		{name: "sallyport", decides: true, command: serve, logs: filepath.Join(w.dir, "decisions.ndjson"),
+			limits: "{wait: 1m}"},
 	}, nil
 }
 
-// sallyportConfig is what `serve` runs with: the log to a file, telemetry at its default.
-const sallyportConfig = `listen: {grpc: "%s", admin: "127.0.0.1:%d"}
+// sallyportConfig is what `serve` runs with: the log to a file, telemetry at its default. Only where
+// overload is measured is a check turned away; elsewhere all servers let checks wait.
+const sallyportConfig = `listen: {grpc: "%s", admin: "127.0.0.1:%d", drain: {delay: 0s}}
 request: {timeout: 30s}
 jwt:
   rules:
@@ -59,6 +62,7 @@ jwt:
     jwks: '%s'
 policy:
   files: [sallyport]
+limits: %s
 decisionLog: {stdout: false, file: decisions.ndjson}
 `
 
@@ -77,7 +81,7 @@ func (c *contender) start(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	config := fmt.Sprintf(sallyportConfig, address, number, issuerURL, audience, w.jwks())
+	config := fmt.Sprintf(sallyportConfig, address, number, issuerURL, audience, w.jwks(), c.limits)
 	if err := os.WriteFile(filepath.Join(w.dir, "sallyport.yaml"), []byte(config), 0o600); err != nil {
 		return err
 	}

@@ -80,6 +80,11 @@ func openLoop(ctx context.Context, conns []*grpc.ClientConn, requests source, al
 // would have come meanwhile.
 func pace(rate int, d time.Duration, ask func(n int) error) ([]time.Duration, error) {
 	const workers = 256 // more than ever wait at the rates that are asked
+	return paceWith(workers, rate, d, func(n int, _ time.Time) error { return ask(n) })
+}
+
+// paceWith is pace with a number of workers; ask hears when it was due.
+func paceWith(workers, rate int, d time.Duration, ask func(n int, due time.Time) error) ([]time.Duration, error) {
 	total := int(float64(rate) * d.Seconds())
 	latencies := make([]time.Duration, total)
 	errs := make([]error, workers)
@@ -95,7 +100,7 @@ func pace(rate int, d time.Duration, ask func(n int) error) ([]time.Duration, er
 				}
 				due := start.Add(time.Duration(n) * time.Second / time.Duration(rate))
 				time.Sleep(time.Until(due))
-				errs[i] = ask(n)
+				errs[i] = ask(n, due)
 				latencies[n] = time.Since(due)
 			}
 		})

@@ -23,6 +23,7 @@ type options struct {
 	turn      time.Duration
 	rates     bool
 	memory    int
+	overload  bool
 	envoy     string
 	profiles  string
 }
@@ -65,6 +66,7 @@ func parse(arguments []string) (options, error) {
 	flags.DurationVar(&o.turn, "turn", 2*time.Second, "length of a turn")
 	flags.BoolVar(&o.rates, "rates", true, "measure latencies at fixed rates, too")
 	flags.IntVar(&o.memory, "memory", 0, "instead: memory after `N` distinct users and paths, such as 1000000")
+	flags.BoolVar(&o.overload, "overload", false, "instead: what becomes of checks at half of, at and at three times the capacity")
 	flags.StringVar(&o.envoy, "envoy", "", "path of an Envoy `binary`: measure the latency through it, too")
 	flags.StringVar(&o.profiles, "profile", "", "`directory` for Sallyport's CPU and allocation profiles of the last mix")
 	if err := flags.Parse(arguments); err != nil {
@@ -123,6 +125,9 @@ func (o options) run(ctx context.Context) error {
 	}
 	if o.memory > 0 {
 		return measureMemory(ctx, w, o)
+	}
+	if o.overload {
+		return measureOverload(ctx, w, o)
 	}
 	results := results{Started: time.Now().UTC(), Machine: machine(), Turns: o.turns, Turn: o.turn}
 	for _, m := range chosen {

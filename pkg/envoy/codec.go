@@ -24,6 +24,7 @@ const (
 
 // A message is a CheckRequest as it arrived.
 type message struct {
+	limit   int // of its bytes
 	text    string
 	fault   error          // why it was not even looked at
 	request *authz.Request // what it was read as
@@ -35,7 +36,6 @@ type message struct {
 // left to protobuf's own codec.
 type codec struct {
 	encoding.CodecV2
-	maxBytes int
 }
 
 // Unmarshal implements [encoding.CodecV2].
@@ -45,9 +45,9 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 		return c.CodecV2.Unmarshal(data, v)
 	}
 	size := data.Len()
-	if size > c.maxBytes {
+	if size > m.limit {
 		m.fault = &authz.Error{Reason: authz.RequestTooLarge,
-			Err: fmt.Errorf("envoy: the CheckRequest has %d bytes, the limit is %d", size, c.maxBytes)}
+			Err: fmt.Errorf("envoy: the CheckRequest has %d bytes, the limit is %d", size, m.limit)}
 		return nil
 	}
 	var text strings.Builder

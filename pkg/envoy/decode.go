@@ -83,39 +83,50 @@ func (r *decoded) decodeHTTP(text string, maxBodyBytes int) bool {
 	f := fields{rest: text}
 	for f.next() {
 		switch f.number {
-		case 1:
-			h.ID = f.text()
-		case 2:
-			h.Method = f.text()
 		case 3:
 			name, value, ok := entry(f.repeated())
 			f.read(ok)
 			joined = append(joined, pair{name, value})
 		case 4:
 			path = f.text()
-		case 5:
-			h.Host = f.text()
-		case 6:
-			h.Scheme = f.text()
-		case 7:
-			h.Query = f.text()
-		case 8:
-			h.Fragment = f.text()
 		case 9:
 			h.Size = int64(f.varint()) //nolint:gosec // as protobuf writes an int64
-		case 10:
-			h.Protocol = f.text()
-		case 11:
-			h.Body = f.text()
 		case 12:
 			h.RawBody = []byte(f.bytes())
 		case 13:
 			f.read(decodeHeaderMap(f.bytes(), &h.RawHeaders))
 		default:
-			return false
+			to := textOf(h, f.number)
+			if to == nil {
+				return false
+			}
+			*to = f.text()
 		}
 	}
 	return f.done() && r.completeHTTP(path, joined, maxBodyBytes)
+}
+
+// textOf is where a field of AttributeContext.HttpRequest goes that is a string as it stands.
+func textOf(h *authz.HTTP, number protowire.Number) *string {
+	switch number {
+	case 1:
+		return &h.ID
+	case 2:
+		return &h.Method
+	case 5:
+		return &h.Host
+	case 6:
+		return &h.Scheme
+	case 7:
+		return &h.Query
+	case 8:
+		return &h.Fragment
+	case 10:
+		return &h.Protocol
+	case 11:
+		return &h.Body
+	}
+	return nil
 }
 
 // completeHTTP does what extractHTTP does with the parts. Where a header is not plainly the only one

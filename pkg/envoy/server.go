@@ -14,6 +14,7 @@ package envoy
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -42,6 +43,8 @@ type Server struct {
 	// Timeout is our own ceiling on a check, beside the deadline that Envoy sends (Envoy's
 	// default is 200 ms, Envoy Gateway's 10 s, Istio's 600 s). 0 means 5 s.
 	Timeout time.Duration
+
+	running atomic.Int64 // checks
 }
 
 func (s *Server) maxBodyBytes() int {
@@ -61,27 +64,18 @@ func (s *Server) timeout() time.Duration {
 // Options are what the gRPC server needs to serve checks: see [codec] and [DenyUnset].
 func (s *Server) Options() []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(proto.Name), s.maxBodyBytes() + headerRoom}),
+		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(proto.Name)}),
 		grpc.MaxRecvMsgSize(max(receiveLimit, s.maxBodyBytes()+headerRoom)),
 		grpc.ChainUnaryInterceptor(DenyUnset),
 	}
 }
 
 // Register adds the service to a gRPC server made with [Server.Options].
-func (s *Server) Register(registrar grpc.ServiceRegistrar) {
-	registrar.RegisterService(&grpc.ServiceDesc{
-		ServiceName: ServiceName,
-		HandlerType: (*any)(nil),
-		Metadata:    "envoy/service/auth/v3/external_auth.proto",
-		Methods:     []grpc.MethodDesc{{MethodName: "Check", Handler: s.handle}},
-	}, nil)
-}
+func (s *Server) Register(registrar grpc.ServiceRegistrar) { NewSwitch(s).Register(registrar) }
 
 // handle is what protoc-gen-go-grpc would write, for our own message.
-//
-//nolint:revive // grpc.MethodHandler has the context second
-func (s *Server) handle(_ any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
-	var in message
+func (s *Server) handle(ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
+	in := message{limit: s.maxBodyBytes() + headerRoom}
 	if err := decode(&in); err != nil {
 		return nil, err
 	}

@@ -69,7 +69,8 @@ func (e *Engine) Explain(ctx context.Context, req *authz.Request, id authz.Ident
 	if err != nil {
 		return out, err
 	}
-	out.Entrypoint = s.entrypoint.String()
+	out.Entrypoint = s.name
+	out.Decision.Entrypoint = s.name
 	now, drawn := e.config.Now(), builtins.NDBCache{}
 	asked := *s
 	asked.memo = nil // which would try no rule
@@ -77,7 +78,7 @@ func (e *Engine) Explain(ctx context.Context, req *authz.Request, id authz.Ident
 	decision, err := asked.decide(ctx, now, req, id)
 	if err == nil {
 		out.Decision = decision
-		out.Decision.Revision = current.revision
+		out.Decision.Revision, out.Decision.Entrypoint = current.revision, s.name
 	}
 	for _, everyRule := range []bool{true, false} {
 		seen := newTrace(s.compiler)

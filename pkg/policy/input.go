@@ -52,14 +52,14 @@ func (w writer) input(p *part, req *authz.Request, id authz.Identity) error {
 // parsed writes what is made of the request. A body that is not what it says to be is refused even
 // where the policy does not look at it: the upstream may.
 func (w writer) parsed(p *part, h *authz.HTTP) error {
-	if err := w.body(p, h); err != nil {
-		return err
-	}
 	if s := w.member(p, "parsed_path"); s != nil {
 		w.texts(h.Path.Segments)
 	}
 	if q := w.member(p, "parsed_query"); q != nil {
 		w.textLists(q, h.Path.Query)
+	}
+	if err := w.body(p, h); err != nil {
+		return err
 	}
 	if w.member(p, "path_ambiguous") != nil {
 		w.boolean(h.Path.Ambiguity != "")

@@ -1,46 +1,74 @@
 // Package server listens: gRPC for Envoy's checks and their health, HTTP for the operator.
 //
 //	New      binds the listeners, so that a taken port fails the start
-//	Serve    answers until its context ends, then drains: health says NOT_SERVING, what runs is
-//	         finished within DrainTimeout, and both listeners are closed
+//	Serve    answers until its context ends, then drains: health says NOT_SERVING, for DrainDelay
+//	         everything is answered as before, what runs then is finished within DrainTimeout, and
+//	         both listeners are closed
+//
+// On the way of a check stand, from cheap to dear: the number of connections (connections.go), TLS
+// with certificates that are read again when they change (tls.go, certificates.go), and, before a
+// stream has a goroutine or a message, the admission (admission.go), which turns away what would
+// wait too long.
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
+	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
 )
 
 // A Config says where to listen and what to serve.
 type Config struct {
-	GRPC  Address
-	Admin Address // the zero Address turns the admin listener off
-	TLS   *TLS    // of the gRPC listener; nil: plaintext
+	GRPC     Address
+	Admin    Address // the zero Address turns the admin listener off
+	TLS      *TLS    // of the gRPC listener; nil: plaintext
+	AdminTLS *TLS    // of the admin listener; nil: plaintext
+	Socket   Socket  // of listeners on Unix sockets
 
-	Register func(grpc.ServiceRegistrar) // adds the gRPC services
-	Services []string                    // their names, for the health service
-	Options  []grpc.ServerOption
+	Register   func(grpc.ServiceRegistrar) // adds the gRPC services
+	Services   []string                    // their names, for health; their calls pass the admission
+	Options    []grpc.ServerOption
+	Reflection bool // tells clients which services there are
 
-	// Ready says why the server is not ready, nil where it is; shown at /readyz of the admin listener.
+	// Ready says why the server cannot decide, nil where it can. It is what health and /readyz say,
+	// and is asked often.
 	Ready func() error
+	// Trouble says what is wrong though the server decides, nil where nothing is; shown at /readyz.
+	Trouble func() error
 
 	Metrics http.Handler // at /metrics of the admin listener; nil: none
 	Inspect http.Handler // for gRPC calls on the admin listener, with an access rule of its own; nil: none
 
+	Limits Limits
+	Load   Load // may be changed later: see [Server.SetLoad]
+
+	DrainDelay   time.Duration // 0: none
 	DrainTimeout time.Duration // 0: 10 s
-	Logger       *slog.Logger
+	Logger       *slog.Logger  // nil: slog.Default
+
+	Now func() time.Time // nil: time.Now
+}
+
+// Limits bound what connections may ask for.
+type Limits struct {
+	Connections   int           // on the gRPC listener; 0: 8192
+	Streams       uint32        // at once on a connection; 0: 1024
+	HeaderBytes   uint32        // of a call's metadata; 0: 64 KiB
+	ConnectionAge time.Duration // after which a connection is asked to end, give or take a tenth; 0: 30 min
 }
 
 // An Address is where to listen, in the words of [net.Listen].
@@ -51,53 +79,85 @@ type Address struct {
 
 // A Server has its listeners bound.
 type Server struct {
-	cfg    Config
-	grpc   net.Listener
-	admin  net.Listener // nil where turned off
-	server *grpc.Server
-	health *health.Server
+	cfg       Config
+	grpc      net.Listener
+	admin     net.Listener // nil where turned off
+	server    *grpc.Server
+	health    *health
+	admission *admission
+	draining  atomic.Bool
 }
 
 // New binds the listeners. The caller must call Serve, which closes them.
 func New(ctx context.Context, cfg Config) (*Server, error) {
-	if cfg.DrainTimeout == 0 {
-		cfg.DrainTimeout = 10 * time.Second
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
 	}
-	options, err := options(cfg)
+	if cfg.Ready == nil {
+		cfg.Ready = func() error { return nil }
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &Server{cfg: cfg, admission: newAdmission(cfg.Services, cfg.Now)}
+	s.SetLoad(cfg.Load)
+	options, err := s.options()
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, server: grpc.NewServer(options...), health: health.NewServer()}
+	s.server = grpc.NewServer(options...)
+	s.health = newHealth(s.ready, append([]string{""}, cfg.Services...))
 	healthpb.RegisterHealthServer(s.server, s.health)
 	cfg.Register(s.server)
+	if cfg.Reflection {
+		reflection.Register(s.server)
+	}
+	return s, s.bind(ctx)
+}
 
-	if s.grpc, err = listen(ctx, cfg.GRPC); err != nil {
-		return nil, fmt.Errorf("server: listen.grpc: %w", err)
+func (s *Server) bind(ctx context.Context) error {
+	listener, err := listen(ctx, s.cfg.GRPC, s.cfg.Socket)
+	if err != nil {
+		return fmt.Errorf("server: listen.grpc: %w", err)
 	}
-	if cfg.Admin == (Address{}) {
-		return s, nil
+	s.grpc = limit(listener, cmp.Or(s.cfg.Limits.Connections, 8192), s.cfg.Logger)
+	if s.cfg.Admin == (Address{}) {
+		return nil
 	}
-	if s.admin, err = listen(ctx, cfg.Admin); err != nil {
-		return nil, fmt.Errorf("server: listen.admin: %w", errors.Join(err, s.grpc.Close()))
+	if s.admin, err = s.listenAdmin(ctx); err != nil {
+		return errors.Join(err, s.grpc.Close())
 	}
-	return s, nil
+	return nil
 }
 
 // options suit Envoy: it keeps one connection per worker thread open for ever and may ping every
-// few seconds, which grpc-go punishes by default; a bounded age spreads it over new replicas.
-func options(cfg Config) ([]grpc.ServerOption, error) {
+// second, which grpc-go punishes by default; a bounded age, to which grpc-go adds up to a tenth
+// either way, spreads connections over new replicas.
+func (s *Server) options() ([]grpc.ServerOption, error) {
+	limits := s.cfg.Limits
 	out := append([]grpc.ServerOption{
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: 30 * time.Minute, MaxConnectionAgeGrace: time.Minute}),
-	}, cfg.Options...)
-	if cfg.TLS == nil {
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 500 * time.Millisecond, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionAge: cmp.Or(limits.ConnectionAge, 30*time.Minute), MaxConnectionAgeGrace: time.Minute,
+			Time: time.Minute, Timeout: 20 * time.Second, // a peer that is gone without a word
+		}),
+		grpc.ConnectionTimeout(10 * time.Second), // for the TLS and HTTP/2 handshakes
+		grpc.MaxConcurrentStreams(cmp.Or(limits.Streams, 1024)),
+		grpc.MaxHeaderListSize(cmp.Or(limits.HeaderBytes, 64<<10)),
+		// Goroutines that serve one call after another keep the stack that a policy needs: growing it anew
+		// was an eighth of the time of a check. Where all are busy, a call gets a goroutine of its own.
+		grpc.NumStreamWorkers(uint32(16 * runtime.GOMAXPROCS(0))), //nolint:gosec // some thousands at most
+		grpc.InTapHandle(s.admission.tap),
+		grpc.ChainUnaryInterceptor(s.admission.intercept),
+	}, s.cfg.Options...)
+	if s.cfg.TLS == nil {
 		return out, nil
 	}
-	tlsConfig, err := cfg.TLS.config()
+	config, err := s.cfg.TLS.config(&certificates{setting: "listen.tls", protocols: []string{"h2"}, logger: s.cfg.Logger, now: s.cfg.Now})
 	if err != nil {
 		return nil, err
 	}
-	return append(out, grpc.Creds(credentials.NewTLS(tlsConfig))), nil
+	return append(out, grpc.Creds(credentials.NewTLS(config))), nil
 }
 
 // GRPCAddr is where checks are answered: useful where the port was 0.
@@ -111,18 +171,23 @@ func (s *Server) AdminAddr() net.Addr {
 	return s.admin.Addr()
 }
 
+// SetLoad changes what load is taken, from the next check on.
+func (s *Server) SetLoad(load Load) { s.admission.set(load) }
+
+// Shed counts the checks that were turned away because there was too much to do.
+func (s *Server) Shed() uint64 { return s.admission.shed.Load() }
+
 // Serve answers until ctx ends and has then drained, or until a listener fails.
 func (s *Server) Serve(ctx context.Context) error {
-	for _, service := range append([]string{""}, s.cfg.Services...) {
-		s.health.SetServingStatus(service, healthpb.HealthCheckResponse_SERVING)
-	}
 	group, ctx := errgroup.WithContext(ctx)
+	drained := make(chan struct{})
+	group.Go(func() error { s.health.run(ctx); return nil })
 	group.Go(func() error { return ignoreClosed(s.server.Serve(s.grpc)) })
-	group.Go(func() error { <-ctx.Done(); s.drain(); return nil })
+	group.Go(func() error { <-ctx.Done(); s.drain(); close(drained); return nil })
 	if s.admin != nil {
-		admin := &http.Server{Handler: s.adminHandler(), ReadHeaderTimeout: 5 * time.Second, Protocols: adminProtocols()}
+		admin := s.adminServer()
 		group.Go(func() error { return ignoreClosed(admin.Serve(s.admin)) })
-		group.Go(func() error { <-ctx.Done(); return admin.Close() })
+		group.Go(func() error { <-drained; return admin.Close() })
 	}
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("server: %w", err)
@@ -137,35 +202,25 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// drain lets running checks finish, and cancels those that take longer than DrainTimeout.
+// ready is what health says.
+func (s *Server) ready() error {
+	if s.draining.Load() {
+		return errors.New("server: draining")
+	}
+	return s.cfg.Ready()
+}
+
+// drain says NOT_SERVING, goes on for DrainDelay so that those who ask have time to hear it, lets
+// running checks finish, and cancels those that take longer than DrainTimeout.
 func (s *Server) drain() {
+	s.draining.Store(true)
 	s.health.Shutdown()
-	timer := time.AfterFunc(s.cfg.DrainTimeout, s.server.Stop)
+	if s.cfg.DrainDelay > 0 {
+		s.cfg.Logger.Info("draining", "delay", s.cfg.DrainDelay)
+		<-time.After(s.cfg.DrainDelay)
+	}
+	close(s.health.over)
+	timer := time.AfterFunc(cmp.Or(s.cfg.DrainTimeout, 10*time.Second), s.server.Stop)
 	defer timer.Stop()
 	s.server.GracefulStop()
-}
-
-// listen binds an address. A socket file that nobody listens on any more is the rest of a process
-// that was killed, and is replaced.
-func listen(ctx context.Context, address Address) (net.Listener, error) {
-	if address.Network == "unix" {
-		if err := removeStale(ctx, address.Address); err != nil {
-			return nil, err
-		}
-	}
-	var config net.ListenConfig
-	return config.Listen(ctx, address.Network, address.Address)
-}
-
-func removeStale(ctx context.Context, path string) error {
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode()&os.ModeSocket == 0 {
-		return nil //nolint:nilerr // Listen says what is wrong with the path
-	}
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "unix", path)
-	if err == nil {
-		return errors.Join(fmt.Errorf("another process listens on %s", path), conn.Close())
-	}
-	return os.Remove(path)
 }

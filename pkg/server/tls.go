@@ -5,68 +5,50 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
+	"strings"
 )
 
-// TLS is the gRPC listener's certificate, and whom it takes for a client.
+// TLS is a listener's certificate, and whom it takes for a client. The files are read again when they
+// change; what cannot be used does not replace what is in use.
 type TLS struct {
-	CertFile string // PEM; read at every handshake, so that a rotated certificate is served at once
+	CertFile string // PEM
 	KeyFile  string
 
 	ClientCAFile string // PEM; set: clients must present a certificate that it signed
-	// AllowedClients are the URI or DNS names of the client certificates to accept; empty: any
+	// AllowedClients are the SPIFFE ids or DNS names of the client certificates to accept; empty: any
 	// that ClientCAFile signed. It needs ClientCAFile.
 	AllowedClients []string
 }
 
-func (t *TLS) config() (*tls.Config, error) {
-	if _, err := t.certificate(nil); err != nil {
-		return nil, err
+// config is that of a listener, which looks at files again at every handshake.
+func (t *TLS) config(files *certificates) (*tls.Config, error) {
+	if t.ClientCAFile == "" && len(t.AllowedClients) > 0 {
+		return nil, fmt.Errorf("server: %s: allowedClients needs clientCAFile", files.setting)
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: t.certificate, NextProtos: []string{"h2"}}
-	if t.ClientCAFile == "" {
-		if len(t.AllowedClients) > 0 {
-			return nil, errors.New("server: listen.tls: allowedClients needs clientCAFile")
-		}
-		return config, nil
+	files.tls, files.looked = t, files.now()
+	if _, err := files.read(); err != nil {
+		return nil, fmt.Errorf("server: %s: %w", files.setting, err)
 	}
-	pem, err := os.ReadFile(t.ClientCAFile)
-	if err != nil {
-		return nil, fmt.Errorf("server: listen.tls.clientCAFile: %w", err)
-	}
-	config.ClientCAs = x509.NewCertPool()
-	if !config.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("server: listen.tls.clientCAFile: no certificate in %s", t.ClientCAFile)
-	}
-	config.ClientAuth = tls.RequireAndVerifyClientCert
-	config.VerifyConnection = t.verifyClient
-	return config, nil
-}
-
-func (t *TLS) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	certificate, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("server: listen.tls: %w", err)
-	}
-	return &certificate, nil
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: files.protocols, GetConfigForClient: files.forClient}, nil
 }
 
 // verifyClient runs after the chain was verified, on resumed connections too.
 func (t *TLS) verifyClient(state tls.ConnectionState) error {
-	if len(t.AllowedClients) == 0 {
+	if len(t.AllowedClients) == 0 || t.allows(state.PeerCertificates[0]) {
 		return nil
 	}
-	leaf := state.PeerCertificates[0]
-	for _, uri := range leaf.URIs {
-		if slices.Contains(t.AllowedClients, uri.String()) {
-			return nil
-		}
+	return errors.New("server: the client's certificate has no name in allowedClients")
+}
+
+// allows tells whether a certificate has an allowed name. A SPIFFE id is the only URI of its
+// certificate (X.509-SVID, section 2); DNS names are compared without regard to case, and one with
+// a wildcard is no client's name.
+func (t *TLS) allows(leaf *x509.Certificate) bool {
+	if len(leaf.URIs) == 1 && slices.Contains(t.AllowedClients, leaf.URIs[0].String()) {
+		return true
 	}
-	for _, name := range leaf.DNSNames {
-		if slices.Contains(t.AllowedClients, name) {
-			return nil
-		}
-	}
-	return errors.New("server: the client's certificate has no name in listen.tls.allowedClients")
+	return slices.ContainsFunc(leaf.DNSNames, func(name string) bool {
+		return slices.ContainsFunc(t.AllowedClients, func(allowed string) bool { return strings.EqualFold(name, allowed) })
+	})
 }

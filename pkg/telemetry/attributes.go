@@ -37,11 +37,13 @@ const (
 	keyCacheResult  = "sallyport.cache.result"
 	keyFetchOutcome = "sallyport.jwks.outcome"
 	keyLoadOutcome  = "sallyport.policy.load.outcome"
+	keyReloadResult = "sallyport.config.reload.outcome"
 
 	eventKeysFetched = "sallyport.jwks.fetched"
 
 	metricChecks           = "sallyport.checks"
 	metricInFlight         = "sallyport.checks.in_flight"
+	metricShed             = "sallyport.checks.shed"
 	metricCheckDuration    = "sallyport.check.duration"
 	metricVerifications    = "sallyport.token.verifications"
 	metricVerifyDuration   = "sallyport.token.verification.duration"
@@ -59,4 +61,6 @@ const (
 	metricPolicyEvictions  = "sallyport.policy.cache.evictions"
 	metricPolicyBytes      = "sallyport.policy.cache.size"
 	metricDropped          = "sallyport.decision_log.dropped"
+	metricReloads          = "sallyport.config.reloads"
+	metricStale            = "sallyport.config.stale"
 )

@@ -13,11 +13,20 @@ import (
 // Sources tell what the stages count themselves. Each is asked when metrics are collected, which
 // may be at once from several readers; a nil one is not there.
 type Sources struct {
+	Shed        func() uint64 // checks that were turned away before they were read
 	TokenCache  func() Cache
 	Keys        func() []Keys
 	Policy      func() Policy
 	PolicyCache func() Cache
 	Dropped     func() uint64 // records that the decision log dropped
+	Config      func() Configuration
+}
+
+// A Configuration is what became of changes of the configuration's file.
+type Configuration struct {
+	Loaded  uint64
+	Refused uint64
+	Stale   bool // the file is refused as it is, and the one before is in force
 }
 
 // A Cache is what a cache counts.
@@ -54,6 +63,9 @@ func (t *Telemetry) Watch(s Sources) error {
 
 func (m *metrics) watch(s Sources) error {
 	c := collector{meter: m.meter}
+	if s.Shed != nil {
+		c.counter(metricShed, "{check}", "Checks that were turned away unread, for there was too much to do.", func(o observe) { o(counted(s.Shed())) })
+	}
 	if s.TokenCache != nil {
 		c.cache(s.TokenCache, cacheNames{"verified-token cache", metricTokenLookups, metricTokenEvictions, metricTokenBytes})
 		c.gauge(metricTokenEntries, "{token}", "Tokens in the verified-token cache.", func(o observe) {
@@ -72,6 +84,9 @@ func (m *metrics) watch(s Sources) error {
 	if s.Dropped != nil {
 		c.counter(metricDropped, "{record}", "Records that the decision log dropped.", func(o observe) { o(counted(s.Dropped())) })
 	}
+	if s.Config != nil {
+		c.config(s.Config)
+	}
 	return c.err
 }
 
@@ -85,7 +100,7 @@ func (m *metrics) collectChecks() error {
 		}
 	})
 	c.counter(metricVerifications, "{token}", "What the first door found for each token rule.", func(o observe) {
-		for rule, s := range m.tokens {
+		for rule, s := range *m.tokens.Load() {
 			s.collect(rule, o)
 		}
 	})
@@ -184,6 +199,21 @@ func (c *collector) policy(read func() Policy) {
 		now := read()
 		o(counted(now.Loaded), attribute.String(keyLoadOutcome, loaded))
 		o(counted(now.Refused), attribute.String(keyLoadOutcome, loadRefused))
+	})
+}
+
+func (c *collector) config(read func() Configuration) {
+	c.counter(metricReloads, "{load}", "Changes of the configuration file, taken over or refused.", func(o observe) {
+		now := read()
+		o(counted(now.Loaded), attribute.String(keyReloadResult, loaded))
+		o(counted(now.Refused), attribute.String(keyReloadResult, loadRefused))
+	})
+	c.gauge(metricStale, "", "1 while the configuration file is refused and the one before is in force.", func(o observe) {
+		if read().Stale {
+			o(1)
+			return
+		}
+		o(0)
 	})
 }
 

@@ -51,7 +51,7 @@ type metrics struct {
 
 	inFlight atomic.Int64
 	checks   tally
-	tokens   map[string]*slot // by rule; never written after newMetrics
+	tokens   atomic.Pointer[map[string]*slot] // by rule; the map is never written
 
 	check        metric.Float64Histogram
 	verification metric.Float64Histogram
@@ -88,11 +88,9 @@ type slot struct {
 func newMetrics(provider *sdkmetric.MeterProvider, cfg Config) (*metrics, error) {
 	m := &metrics{
 		provider: provider, meter: provider.Meter(scope, metric.WithInstrumentationVersion(cfg.Version)),
-		checks: newTally(), tokens: make(map[string]*slot), outcomes: make(map[string][]metric.RecordOption),
+		checks: newTally(), outcomes: make(map[string][]metric.RecordOption),
 	}
-	for rule, issuer := range cfg.Issuers {
-		m.tokens[rule] = &slot{issuer: issuer, refused: newTally()}
-	}
+	m.setIssuers(cfg.Issuers)
 	for _, outcome := range []string{outcomeAllowed, outcomeDenied, outcomeUnavailable} {
 		m.outcomes[outcome] = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attribute.String(keyOutcome, outcome)))}
 	}
@@ -114,13 +112,28 @@ func newMetrics(provider *sdkmetric.MeterProvider, cfg Config) (*metrics, error)
 	return m, m.collectChecks()
 }
 
+// setIssuers counts from now on for these rules. A rule that is the same goes on from its counts.
+func (m *metrics) setIssuers(issuers map[string]string) {
+	before := m.tokens.Load()
+	next := make(map[string]*slot, len(issuers))
+	for rule, issuer := range issuers {
+		if before != nil && (*before)[rule] != nil && (*before)[rule].issuer == issuer {
+			next[rule] = (*before)[rule]
+			continue
+		}
+		next[rule] = &slot{issuer: issuer, refused: newTally()}
+	}
+	m.tokens.Store(&next)
+}
+
 // Record implements [authz.Recorder].
 func (m *metrics) Record(ctx context.Context, record *authz.Record) error {
 	reason := record.Decision.Reason
 	m.checks.add(reason)
 	m.check.Record(ctx, record.Duration.Seconds(), m.outcomes[outcomeOf(reason)]...)
+	tokens := *m.tokens.Load()
 	for rule, token := range record.Identity.Tokens {
-		s := m.tokens[rule]
+		s := tokens[rule]
 		switch {
 		case s == nil:
 		case token.Status == authz.TokenValid:

@@ -57,6 +57,8 @@ func TestMetrics(t *testing.T) {
 		Policy:      func() telemetry.Policy { return telemetry.Policy{Revision: "r2", Loaded: 2, Refused: 1} },
 		PolicyCache: func() telemetry.Cache { return telemetry.Cache{Hits: 50, Misses: 20, Evictions: 10, Bytes: 8192} },
 		Dropped:     func() uint64 { return 4 },
+		Shed:        func() uint64 { return 6 },
+		Config:      func() telemetry.Configuration { return telemetry.Configuration{Loaded: 8, Refused: 9, Stale: true} },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -69,11 +71,15 @@ func TestMetrics(t *testing.T) {
 	record(tel, "made up", authz.TokenMissing)
 	want := []string{
 		`sallyport_checks_in_flight 0`,
+		`sallyport_checks_shed_total 6`,
 		`sallyport_checks_total{sallyport_decision_outcome="allowed",sallyport_decision_reason="allowed"} 2`,
 		`sallyport_checks_total{sallyport_decision_outcome="denied",sallyport_decision_reason="other"} 1`,
 		`sallyport_checks_total{sallyport_decision_outcome="denied",sallyport_decision_reason="policy_denied"} 1`,
 		`sallyport_checks_total{sallyport_decision_outcome="denied",sallyport_decision_reason="token_expired"} 1`,
 		`sallyport_checks_total{sallyport_decision_outcome="unavailable",sallyport_decision_reason="not_ready"} 1`,
+		`sallyport_config_reloads_total{sallyport_config_reload_outcome="loaded"} 8`,
+		`sallyport_config_reloads_total{sallyport_config_reload_outcome="refused"} 9`,
+		`sallyport_config_stale 1`,
 		`sallyport_decision_log_dropped_total 4`,
 		`sallyport_jwks_age_seconds{sallyport_token_issuer="https://issuer.example"} 90`,
 		`sallyport_jwks_fetches_total{sallyport_jwks_outcome="failed",sallyport_token_issuer="https://issuer.example"} 1`,
@@ -97,6 +103,37 @@ func TestMetrics(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, scraped(t, tel)); diff != "" {
 		t.Errorf("/metrics (-want +got):\n%s", diff)
+	}
+}
+
+// TestSetIssuers: other rules are counted under their names, and those that stay go on counting.
+func TestSetIssuers(t *testing.T) {
+	tel := start(t, telemetry.Config{Prometheus: true, Issuers: map[string]string{"users": "https://a", "gone": "https://b"}})
+	valid := func(rules ...string) {
+		tokens := make(map[string]authz.Token)
+		for _, rule := range rules {
+			tokens[rule] = authz.Token{Status: authz.TokenValid}
+		}
+		tel.Recorders().Record(context.Background(), &authz.Record{Identity: authz.Identity{Tokens: tokens}})
+	}
+	valid("users", "gone")
+	tel.SetIssuers(map[string]string{"users": "https://a", "new": "https://c"})
+	valid("users", "gone", "new")
+	tel.SetIssuers(map[string]string{"users": "https://moved", "new": "https://c"})
+	valid("new")
+	valid("users", "new")
+	var got []string
+	for _, line := range scraped(t, tel) {
+		if strings.Contains(line, "_verifications_total") {
+			got = append(got, strings.TrimPrefix(line, "sallyport_token_verifications_total"))
+		}
+	}
+	want := []string{
+		`{sallyport_token_issuer="https://c",sallyport_token_outcome="valid",sallyport_token_rule="new"} 3`,
+		`{sallyport_token_issuer="https://moved",sallyport_token_outcome="valid",sallyport_token_rule="users"} 1`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

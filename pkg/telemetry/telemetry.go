@@ -121,6 +121,13 @@ func (t *Telemetry) startTraces(ctx context.Context, described *resource.Resourc
 	return nil
 }
 
+// SetIssuers replaces [Config.Issuers]: other token rules are in force. One call at a time.
+func (t *Telemetry) SetIssuers(issuers map[string]string) {
+	if t.metrics != nil {
+		t.metrics.setIssuers(issuers)
+	}
+}
+
 // Shutdown exports what is left.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
 	var all []error

@@ -96,6 +96,9 @@ func TestIssuerDownAtTheStart(t *testing.T) {
 					if v.Ready() == nil {
 						t.Error("ready without keys")
 					}
+					if err := v.Blind(); err != nil {
+						t.Errorf("blind for one issuer of two: %v", err)
+					}
 					i.Instead(nil)
 					back := time.Now()
 					if err := v.AwaitReady(t.Context()); err != nil {

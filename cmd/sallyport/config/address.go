@@ -50,8 +50,8 @@ func (a Address) String() string {
 	return a.Address
 }
 
-// local tells whether only this machine can reach the address.
-func (a Address) local() bool {
+// Local tells whether only this machine can reach the address.
+func (a Address) Local() bool {
 	if a.Network != "tcp" {
 		return true
 	}

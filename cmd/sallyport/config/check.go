@@ -17,39 +17,11 @@ type checker struct {
 
 func (c *checker) config(cfg *Config) {
 	c.listen(&cfg.Listen)
+	c.limits(&cfg.Limits)
 	c.request(&cfg.Request)
 	c.jwt(&cfg.JWT)
 	c.policy(&cfg.Policy)
 	c.decisionLog(&cfg.DecisionLog)
-}
-
-func (c *checker) listen(l *Listen) {
-	if l.TLS != nil && !c.wrong["listen.tls"] {
-		c.tls(l.TLS)
-	}
-	mutual := l.TLS != nil && c.has("listen.tls.clientCAFile")
-	if !l.GRPC.local() && !mutual && !l.Insecure {
-		c.fault("listen.grpc", "other machines can reach this address, and anyone there could ask; "+
-			"set listen.tls with a clientCAFile, listen on loopback or a Unix socket, or accept it with listen.insecure: true")
-	}
-	if l.Admin == l.GRPC && !strings.HasSuffix(l.Admin.Address, ":0") {
-		c.fault("listen.admin", "the same address as listen.grpc")
-	}
-}
-
-func (c *checker) tls(t *TLS) {
-	c.required("listen.tls", *t)
-	c.existingFile(&t.CertFile, "listen.tls.certFile")
-	c.existingFile(&t.KeyFile, "listen.tls.keyFile")
-	c.existingFile(&t.ClientCAFile, "listen.tls.clientCAFile")
-	if c.has("listen.tls.allowedClients") && !c.has("listen.tls.clientCAFile") {
-		c.fault("listen.tls.allowedClients", "needs clientCAFile: without it no client presents a certificate")
-	}
-	for i, client := range t.AllowedClients {
-		if client != "" && !formats["client"].is(client) {
-			c.fault(index("listen.tls.allowedClients", i), "must be %s", formats["client"].Meaning)
-		}
-	}
 }
 
 func (c *checker) request(r *Request) {

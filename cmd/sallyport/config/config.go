@@ -29,49 +29,19 @@ import "time"
 //	excludes  settings that must not be beside this one
 //	needs     a setting that must be beside this one
 //	source    where the name or the meaning comes from
+//	restart   "yes" where a change needs a restart; what stands below inherits it
+//	secret    "yes" where values may be credentials or long, and are not shown
 type Config struct {
-	Listen      Listen      `yaml:"listen"`
+	Listen      Listen      `yaml:"listen" restart:"yes"`
+	Limits      Limits      `yaml:"limits"`
 	Request     Request     `yaml:"request"`
 	JWT         JWT         `yaml:"jwt"`
 	Policy      Policy      `yaml:"policy"`
 	DecisionLog DecisionLog `yaml:"decisionLog"`
-	Log         Log         `yaml:"log"`
-	Telemetry   Telemetry   `yaml:"telemetry"`
+	Log         Log         `yaml:"log" restart:"yes"`
+	Telemetry   Telemetry   `yaml:"telemetry" restart:"yes"`
 
 	source *source
-}
-
-// Listen says where the server listens, and who may ask it.
-type Listen struct {
-	// GRPC is the address that Envoy asks: host:port or unix:///path.
-	GRPC Address `yaml:"grpc"`
-
-	// Admin serves health and, at /metrics, metrics for Prometheus; "" turns it off.
-	Admin Address `yaml:"admin" empty:"ok"`
-
-	// TLS is for the gRPC listener. Without it the listener is plain text.
-	TLS *TLS `yaml:"tls"`
-
-	// Insecure accepts a gRPC listener that other machines can reach and that does not ask them
-	// for a certificate. Without it, such a listener is a mistake.
-	Insecure bool `yaml:"insecure"`
-}
-
-// TLS is the gRPC listener's TLS. Its files are watched.
-type TLS struct {
-	// CertFile is the server's certificate, in PEM.
-	CertFile string `yaml:"certFile" required:"yes"`
-
-	// KeyFile is the certificate's private key, in PEM.
-	KeyFile string `yaml:"keyFile" required:"yes"`
-
-	// ClientCAFile holds the authorities of client certificates, in PEM. If it is set, clients must
-	// present one.
-	ClientCAFile string `yaml:"clientCAFile"`
-
-	// AllowedClients are the SPIFFE ids or DNS names of the clients that may ask. Without it, any
-	// client with a certificate may.
-	AllowedClients []string `yaml:"allowedClients" needs:"clientCAFile" format:"client" source:"SPIFFE-ID, section 2"`
 }
 
 // The values of Request.AmbiguousPaths.
@@ -87,7 +57,8 @@ type Request struct {
 
 	// MaxBodyBytes is the largest request body that is read: 64KiB, 1MiB or a number of bytes. It
 	// should equal max_request_bytes of Envoy's with_request_body, which does not say that it cut
-	// a chunked body at exactly that size; policy then sees input.truncated_body all the same.
+	// a chunked body at exactly that size; policy then sees input.truncated_body all the same. A change
+	// to more than 63MiB needs a restart.
 	MaxBodyBytes Size `yaml:"maxBodyBytes" source:"Envoy, BufferSettings.max_request_bytes"`
 
 	// Timeout is our own ceiling on a check, more than 0s; Envoy's shorter deadline goes before it.
@@ -175,7 +146,7 @@ type Rule struct {
 
 	// JWKS is the JWK set itself, as JSON text. At most one of jwks, jwksFile and jwksUri is set;
 	// with none of them the keys are found by OpenID discovery at the issuer.
-	JWKS string `yaml:"jwks" excludes:"jwksFile,jwksUri" source:"Istio, JWTRule; RFC 7517, section 5"`
+	JWKS string `yaml:"jwks" excludes:"jwksFile,jwksUri" secret:"yes" source:"Istio, JWTRule; RFC 7517, section 5"`
 
 	// JWKSFile is a file with the JWK set. It is watched.
 	JWKSFile string `yaml:"jwksFile" excludes:"jwksUri" source:"RFC 7517, section 5"`
@@ -254,7 +225,7 @@ type Policy struct {
 	Files []string `yaml:"files" empty:"ok"`
 
 	// Data is merged under data. What it holds is the policy's matter.
-	Data map[string]any `yaml:"data" source:"OPA, data"`
+	Data map[string]any `yaml:"data" source:"OPA, data" secret:"yes"`
 
 	// OutputHeaders are the headers that the policy may set, beside those that can be read from it.
 	OutputHeaders []string `yaml:"outputHeaders" format:"output" empty:"ok"`
@@ -282,7 +253,7 @@ type Policy struct {
 	// OPA is OPA's own configuration, word for word: services, bundles, keys, discovery, status,
 	// decision_logs, labels, caching, persistence_directory. ${NAME} in a text is the environment variable NAME. Bundles
 	// and files together are one policy: a package comes from one of them.
-	OPA map[string]any `yaml:"opa" source:"OPA, configuration"`
+	OPA map[string]any `yaml:"opa" source:"OPA, configuration" secret:"yes"`
 }
 
 // Memo holds decisions that were made, so that a check which is the same in all that the policy looks

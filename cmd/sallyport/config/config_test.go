@@ -54,6 +54,12 @@ listen:
   grpc: unix:///run/sallyport/grpc.sock
   admin: ""
   insecure: true
+  insecureAdmin: true
+  adminTLS: {certFile: testdata/file, keyFile: testdata/file, clientCAFile: testdata/file, allowedClients: [prometheus.example.com]}
+  socket: {mode: "0600", owner: envoy, group: "1337"}
+  reflection: true
+  drain: {delay: 0, timeout: 1m}
+limits: {checks: 10, wait: 5ms, connections: 11, streams: 12, headerBytes: 13KiB, connectionAge: 1h}
 request:
   ambiguousPaths: flag
   maxBodyBytes: 64KiB
@@ -127,7 +133,14 @@ log: {format: json, level: warn}
 telemetry: {clientTrace: parent}
 `,
 			want: func(c *config.Config) {
-				c.Listen = config.Listen{GRPC: config.Address{Network: "unix", Address: "/run/sallyport/grpc.sock"}, Insecure: true}
+				c.Listen = config.Listen{
+					GRPC: config.Address{Network: "unix", Address: "/run/sallyport/grpc.sock"}, Insecure: true, InsecureAdmin: true,
+					AdminTLS: &config.TLS{
+						CertFile: "testdata/file", KeyFile: "testdata/file", ClientCAFile: "testdata/file", AllowedClients: []string{"prometheus.example.com"},
+					},
+					Socket: config.Socket{Mode: "0600", Owner: "envoy", Group: "1337"}, Reflection: true, Drain: config.Drain{Timeout: time.Minute},
+				}
+				c.Limits = config.Limits{Checks: 10, Wait: 5 * time.Millisecond, Connections: 11, Streams: 12, HeaderBytes: 13 << 10, ConnectionAge: time.Hour}
 				c.Request = config.Request{AmbiguousPaths: config.FlagAmbiguousPaths, MaxBodyBytes: 64 << 10, Timeout: 500 * time.Millisecond}
 				c.JWT = config.JWT{Leeway: time.Minute, Revocation: config.Revocation{File: "testdata/file", Data: "mesh/revoked", MaxAge: 5 * time.Minute}, Rules: []config.Rule{{
 					Name: "users", Required: true, MaxLifetime: time.Hour, Issuer: "login.example.com", Audiences: []string{"orders", "2026"},

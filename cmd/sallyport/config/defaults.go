@@ -8,6 +8,13 @@ func Default() Config {
 		Listen: Listen{
 			GRPC:  Address{Network: "tcp", Address: "127.0.0.1:9191"},
 			Admin: Address{Network: "tcp", Address: "127.0.0.1:9192"},
+
+			Socket: Socket{Mode: "0660"},
+			Drain:  Drain{Delay: 6 * time.Second, Timeout: 10 * time.Second},
+		},
+		Limits: Limits{
+			Checks: 4096, Wait: 10 * time.Millisecond,
+			Connections: 8192, Streams: 1024, HeaderBytes: 64 << 10, ConnectionAge: 30 * time.Minute,
 		},
 		Request: Request{
 			AmbiguousPaths: DenyAmbiguousPaths,

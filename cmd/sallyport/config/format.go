@@ -34,6 +34,8 @@ var formats = map[string]Format{
 	"url":         {`^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+([/?][^#]*)?$`, nil, "an https URL without user, password and fragment; plain http needs a loopback host or allowInsecureHTTP"},
 	"realm":       {`^[ -~]+$`, nil, "printable ASCII"},
 	"client":      {`^(spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)*|` + dnsLabel + `(\.` + dnsLabel + `)*)$`, nil, "a SPIFFE id or a DNS name"},
+	"mode":        {`^0?[0-7]{3}$`, nil, "a mode in octal digits, such as 0660"},
+	"account":     {`^([a-z_][a-z0-9_.-]*|[0-9]{1,9})$`, nil, "the name or number of a user or group"},
 	"trustDomain": {`^[a-z0-9._-]{1,255}$`, nil, "the name of a SPIFFE trust domain, such as example.org"},
 	"dns":         {`^` + dnsLabel + `(\.` + dnsLabel + `)*$`, nil, "a host name or IPv4 address, without scheme, port and wildcard"},
 	"host":        {`^(\*\.)?` + dnsLabel + `(\.` + dnsLabel + `)*$`, nil, "a host name, without a port, or *. and a domain"},

@@ -13,6 +13,15 @@ const maxFileBytes = 1 << 20
 
 // Load reads the file at path. An error about its content is [Mistakes].
 func Load(path string) (*Config, error) {
+	data, err := Read(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data)
+}
+
+// Read reads the file's bytes, for Parse.
+func Read(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
@@ -22,7 +31,7 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
-	return Parse(path, data)
+	return data, nil
 }
 
 // Parse reads a file's bytes; an error is [Mistakes]. Relative paths are taken from the directory

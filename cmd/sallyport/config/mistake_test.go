@@ -108,7 +108,20 @@ func TestParseValues(t *testing.T) {
 func TestParseListen(t *testing.T) {
 	const open = "listen.grpc: other machines can reach this address, and anyone there could ask; " +
 		"set listen.tls with a clientCAFile, listen on loopback or a Unix socket, or accept it with listen.insecure: true"
+	const openAdmin = "listen.admin: other machines can reach this address, and anyone there could look; " +
+		"set listen.adminTLS with a clientCAFile, listen on loopback or a Unix socket, or accept it with listen.insecureAdmin: true"
 	testMistakes(t, []mistakenFile{
+		{"admin on all interfaces", "listen: {admin: ':9192'}\n", []string{"1:17: " + openAdmin}},
+		{"the permission of the other listener", "listen: {admin: ':9192', insecure: true}\n", []string{"1:17: " + openAdmin}},
+		{"admin TLS that asks for no certificate", "listen: {admin: ':9192', adminTLS: {certFile: testdata/file, keyFile: testdata/file}}\n", []string{"1:17: " + openAdmin}},
+		{"a socket's mode and owner", "listen: {socket: {mode: 0660, owner: a b, group: ''}}\n", []string{
+			"1:25: listen.socket.mode: must be text, not a number; put it in quotes if it is meant",
+			"1:38: listen.socket.owner: must be the name or number of a user or group",
+			"1:50: listen.socket.group: must not be empty"}},
+		{"a mode that is none", "listen: {socket: {mode: '0888'}}\n", []string{"1:25: listen.socket.mode: must be a mode in octal digits, such as 0660"}},
+		{"no time", "listen: {drain: {delay: -1s, timeout: 0s}}\nlimits: {wait: 0s, connectionAge: -1s}\n", []string{
+			"1:25: listen.drain.delay: must not be less than 0", "1:39: listen.drain.timeout: must be more than 0",
+			"2:16: limits.wait: must be more than 0", "2:35: limits.connectionAge: must be more than 0"}},
 		{"all interfaces", "listen: {grpc: 0.0.0.0:9191}\n", []string{"1:16: " + open}},
 		{"all interfaces, without saying so", "listen: {grpc: ':9191'}\n", []string{"1:16: " + open}},
 		{"a name that may be anywhere", "listen: {grpc: authz.example.com:9191}\n", []string{"1:16: " + open}},

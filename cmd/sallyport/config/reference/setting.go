@@ -63,6 +63,9 @@ func (r reader) fields(section reflect.Type, standard reflect.Value, path string
 			return nil, fmt.Errorf("%s has no comment", s.path)
 		}
 		s.doc = strings.Replace(doc, field.Name+" ", name+" ", 1)
+		if path != "" && field.Tag.Get("restart") != "" {
+			s.doc += " A change needs a restart."
+		}
 		var err error
 		if s.below, err = r.below(s); err != nil {
 			return nil, err
