@@ -153,7 +153,7 @@ func got(call ast.Call) (*ast.Term, bool) {
 // condition is one expression in words, or in Rego.
 func (w *wording) condition(expr *ast.Expr) string {
 	if term, ok := expr.Terms.(*ast.Term); ok {
-		if name, any := w.subject(w.resolve(term)); name != "" && !any {
+		if name, anyOf := w.subject(w.resolve(term)); name != "" && !anyOf {
 			return name + pick(expr, " was set", " was not set")
 		}
 		return w.rego(expr)
@@ -201,6 +201,9 @@ func turned(name string) string {
 	return ""
 }
 
+// relation says what holds between a part of a token, or any of its elements, and a constant.
+//
+//nolint:revive // what subject found is no control flag
 func (w *wording) relation(expr *ast.Expr, name, subject string, anyOf bool, object *ast.Term) string {
 	value := w.constant(object, subject)
 	if anyOf {
