@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -87,6 +88,11 @@ func watchDecisions(cmd *cobra.Command, flags watchFlags) error {
 	if err != nil {
 		return adminError(flags.admin, err)
 	}
+	return receive(ctx, cmd, stream, flags)
+}
+
+// receive shows what comes, until ctx ends or it is enough.
+func receive(ctx context.Context, cmd *cobra.Command, stream grpc.ClientStream, flags watchFlags) error {
 	terminal, colour := onTerminal(cmd.OutOrStdout())
 	show := decisionLine(cmd.OutOrStdout(), colour)
 	if flags.json || !terminal {
