@@ -94,7 +94,11 @@ func watchDecisions(cmd *cobra.Command, flags watchFlags) error {
 // receive shows what comes, until ctx ends or it is enough.
 func receive(ctx context.Context, cmd *cobra.Command, stream grpc.ClientStream, flags watchFlags) error {
 	terminal, colour := onTerminal(cmd.OutOrStdout())
-	show := decisionLine(cmd.OutOrStdout(), colour)
+	inks := map[bool]string{}
+	if colour {
+		inks = map[bool]string{true: "\x1b[32m", false: "\x1b[31m"} // green, red
+	}
+	show := decisionLine(cmd.OutOrStdout(), inks)
 	if flags.json || !terminal {
 		show = decisionJSON(cmd.OutOrStdout())
 	}
@@ -102,7 +106,7 @@ func receive(ctx context.Context, cmd *cobra.Command, stream grpc.ClientStream, 
 		out := &inspectv1.WatchResponse{}
 		switch err := stream.RecvMsg(out); {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // it was interrupted, which is how a watch ends
 		case err != nil:
 			return adminError(flags.admin, err)
 		}
@@ -131,11 +135,12 @@ func decisionJSON(out io.Writer) func(*decisionv1.Decision) error {
 	}
 }
 
-// decisionLine writes a decision for the eye: green or red, when, what, why, and its id for "why".
-func decisionLine(out io.Writer, colour bool) func(*decisionv1.Decision) error {
-	begin, end := map[bool]string{true: "\x1b[32m", false: "\x1b[31m"}, "\x1b[0m"
-	if !colour {
-		begin, end = map[bool]string{}, ""
+// decisionLine writes a decision for the eye, in the ink of allows or denials, if there is any: when,
+// what, why, and its id for "why".
+func decisionLine(out io.Writer, inks map[bool]string) func(*decisionv1.Decision) error {
+	end := ""
+	if len(inks) > 0 {
+		end = "\x1b[0m"
 	}
 	word := map[bool]string{true: "allow", false: "deny "}
 	return func(d *decisionv1.Decision) error {
@@ -145,7 +150,7 @@ func decisionLine(out io.Writer, colour bool) func(*decisionv1.Decision) error {
 			detail = " (" + d.GetDetail() + ")"
 		}
 		_, err := fmt.Fprintf(out, "%s %s%s%s %s %s%s %s\n", d.GetTimestamp().AsTime().Local().Format("15:04:05.000"),
-			begin[d.GetAllowed()], word[d.GetAllowed()], end, printable(request), d.GetReason(), printable(detail), d.GetDecisionId())
+			inks[d.GetAllowed()], word[d.GetAllowed()], end, printable(request), d.GetReason(), printable(detail), d.GetDecisionId())
 		return err
 	}
 }
