@@ -6,6 +6,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/sallyport/sallyport/pkg/authz"
@@ -33,6 +34,7 @@ func TestRequest(t *testing.T) {
 		}},
 	}}
 	want := authz.Request{
+		MessageBytes: proto.Size(in),
 		Source: authz.Peer{Address: "10.1.2.3", Port: 41234, Principal: "spiffe://example.org/web",
 			Certificate: "cert", Service: "web", Labels: map[string]string{"a": "b"}},
 		Destination:       authz.Peer{Pipe: "/run/app.sock"},
