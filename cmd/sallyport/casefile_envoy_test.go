@@ -98,7 +98,8 @@ func envoyFor(t *testing.T, binary string, seen sightings, edits []edit) string 
 	t.Cleanup(server.Stop)
 	ports := map[int]int{9901: freePort(t), 10000: freePort(t), 4317: freePort(t), 8080: freePort(t), 9191: port(listener.Addr())}
 	process, err := envoytest.Start(t.Context(), envoytest.Options{
-		Binary: binary, Ports: ports, Log: newOutput(), Admin: 9901, Config: edited(t, bootstrap(false), append(edits, patient())),
+		Binary: binary, Ports: ports, Log: newOutput(), Admin: 9901,
+		Config: fitting(t, binary, edited(t, bootstrap(false), append(edits, patient()))),
 	})
 	if err != nil {
 		t.Fatal(err)
