@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/sallyport/sallyport/pkg/authz"
+	"github.com/sallyport/sallyport/pkg/casefile"
 	"github.com/sallyport/sallyport/pkg/policy"
 )
 
@@ -109,23 +110,7 @@ func (a *reply) writeJSON(out io.Writer) error {
 		Printed    string                       `json:"printed,omitempty"`
 	}{
 		d.Allowed, d.Status, d.Reason, d.Detail, a.why.Entrypoint, d.Revision, tokens,
-		named(slices.Concat(d.Upstream.SetHeaders, d.Denial)), named(d.Response), d.Upstream.RemoveHeaders,
-		parameters(d.Upstream.SetQuery), d.Upstream.RemoveQuery, d.Scopes, d.Body, d.Metadata, a.why.Rules, a.printed,
+		casefile.HeaderValues(slices.Concat(d.Upstream.SetHeaders, d.Denial)), casefile.HeaderValues(d.Response), d.Upstream.RemoveHeaders,
+		casefile.ParameterValues(d.Upstream.SetQuery), d.Upstream.RemoveQuery, d.Scopes, d.Body, d.Metadata, a.why.Rules, a.printed,
 	})
-}
-
-func named(headers []authz.Header) map[string][]string {
-	out := map[string][]string{}
-	for _, h := range headers {
-		out[h.Name] = append(out[h.Name], h.Value)
-	}
-	return out
-}
-
-func parameters(query []authz.Parameter) map[string][]string {
-	out := map[string][]string{}
-	for _, p := range query {
-		out[p.Name] = append(out[p.Name], p.Value)
-	}
-	return out
 }

@@ -131,9 +131,9 @@ func (e Expectation) compareChanges(d authz.Decision) []Difference {
 	if d.Allowed {
 		headers = d.Upstream.SetHeaders
 	}
-	out := compareValues("headers", e.Headers, byName(headers))
-	out = append(out, compareValues("response_headers_to_add", e.Response, byName(d.Response))...)
-	out = append(out, compareValues("query_parameters_to_set", e.SetQuery, parameters(d.Upstream.SetQuery))...)
+	out := compareValues("headers", e.Headers, HeaderValues(headers))
+	out = append(out, compareValues("response_headers_to_add", e.Response, HeaderValues(d.Response))...)
+	out = append(out, compareValues("query_parameters_to_set", e.SetQuery, ParameterValues(d.Upstream.SetQuery))...)
 	out = append(out, compareNames("request_headers_to_remove", e.Removed, d.Upstream.RemoveHeaders)...)
 	out = append(out, compareNames("query_parameters_to_remove", e.NoQuery, d.Upstream.RemoveQuery)...)
 	for _, name := range slices.Sorted(maps.Keys(e.Metadata)) {
@@ -151,7 +151,8 @@ func status(d authz.Decision) string {
 	return strconv.Itoa(d.Status)
 }
 
-func byName(headers []authz.Header) map[string][]string {
+// HeaderValues are the values of each header, by name.
+func HeaderValues(headers []authz.Header) map[string][]string {
 	out := map[string][]string{}
 	for _, h := range headers {
 		out[h.Name] = append(out[h.Name], h.Value)
@@ -159,7 +160,8 @@ func byName(headers []authz.Header) map[string][]string {
 	return out
 }
 
-func parameters(query []authz.Parameter) map[string][]string {
+// ParameterValues are the values of each query parameter, by name.
+func ParameterValues(query []authz.Parameter) map[string][]string {
 	out := map[string][]string{}
 	for _, p := range query {
 		out[p.Name] = append(out[p.Name], p.Value)

@@ -41,18 +41,7 @@ func replay(t *testing.T, s *snapshot, b *authz.Basis) (authz.Decision, error) {
 			})
 		})
 	}
-	answer, err := s.evaluate(t.Context(), s.query, b.Time, ast.NewTerm(value(t, b.Input)), results)
-	if err != nil {
-		return authz.Decision{}, err
-	}
-	if answer == nil {
-		return authz.Decision{}, refuse(authz.PolicyUndefined, "evaluate: %v has no answer", s.entrypoint)
-	}
-	decision, err := readAnswer(answer.Value)
-	if err == nil && decision.Allowed {
-		decision.Upstream.RemoveHeaders = s.removals(decision.Upstream)
-	}
-	return decision, err
+	return s.answer(t.Context(), b.Time, ast.NewTerm(value(t, b.Input)), results)
 }
 
 func value(t *testing.T, text []byte) ast.Value {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/pkg/authz"
+	"github.com/sallyport/sallyport/pkg/policy"
 )
 
 func post(t testing.TB, contentType, body string) *authz.Request {
@@ -86,17 +87,23 @@ func TestBody(t *testing.T) {
 			if strings.Contains(tt.body, "\xff") { // Envoy sends bytes only as raw_body
 				req.HTTP.Body, req.HTTP.RawBody = "", []byte(tt.body)
 			}
-			got, err := input(t, e, req, authz.Identity{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tt.want, got["parsed_body"]); diff != "" {
-				t.Errorf("parsed_body (-want +got):\n%s", diff)
-			}
-			if got["truncated_body"] != tt.wantTruncated {
-				t.Errorf("truncated_body %v, want %v", got["truncated_body"], tt.wantTruncated)
-			}
+			wantBody(t, e, req, tt.want, tt.wantTruncated)
 		})
+	}
+}
+
+// wantBody asks what policy sees of a request's body.
+func wantBody(t *testing.T, e *policy.Engine, req *authz.Request, want any, truncated bool) {
+	t.Helper()
+	got, err := input(t, e, req, authz.Identity{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got["parsed_body"]); diff != "" {
+		t.Errorf("parsed_body (-want +got):\n%s", diff)
+	}
+	if got["truncated_body"] != truncated {
+		t.Errorf("truncated_body %v, want %v", got["truncated_body"], truncated)
 	}
 }
 

@@ -20,8 +20,8 @@ type Capabilities struct {
 	Builtins []string
 }
 
-// capabilities makes OPA's of them.
-func (c Capabilities) capabilities() (*ast.Capabilities, error) {
+// OPA makes OPA's capabilities of them: what an [Engine] compiles with.
+func (c Capabilities) OPA() (*ast.Capabilities, error) {
 	out := ast.CapabilitiesForThisVersion()
 	for i, name := range c.Builtins {
 		at := fmt.Sprintf("capabilities.builtins[%d]", i)

@@ -48,7 +48,7 @@ type Row struct {
 
 // Report tells of the policy that config describes, without its tests.
 func (c *Coverage) Report(config Config) (CoverageReport, error) {
-	capabilities, err := config.Capabilities.capabilities()
+	capabilities, err := config.Capabilities.OPA()
 	if err != nil {
 		return CoverageReport{}, err
 	}

@@ -89,7 +89,7 @@ func open(ctx context.Context, config Config) (*Engine, error) {
 	if e.choices, err = parseChoices(config); err != nil {
 		return nil, err
 	}
-	if e.capabilities, err = config.Capabilities.capabilities(); err != nil {
+	if e.capabilities, err = config.Capabilities.OPA(); err != nil {
 		return nil, err
 	}
 	if err := e.openOPA(ctx); err != nil {

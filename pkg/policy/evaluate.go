@@ -38,7 +38,6 @@ func (s *snapshot) evaluate(ctx context.Context, q query, now time.Time, input *
 	if ctx.Err() != nil {
 		return nil, s.tooLate(ctx)
 	}
-	_ = makeRoom(0)
 	meter := &meter{ctx: ctx, left: s.limits.maxSteps}
 	asked := topdown.NewQuery(q.body).
 		WithQueryCompiler(q.compiler).

@@ -32,7 +32,7 @@ func Read(config Config, entrypoints ...string) (*Reading, error) {
 	for _, c := range choices {
 		r.Entrypoints = append(r.Entrypoints, c.ref)
 	}
-	if r.Capabilities, err = config.Capabilities.capabilities(); err != nil {
+	if r.Capabilities, err = config.Capabilities.OPA(); err != nil {
 		return nil, err
 	}
 	src := &source{modules: map[string]*ast.Module{}, data: map[string]any{}, capabilities: r.Capabilities, library: config.Library, annotated: true}
@@ -85,9 +85,6 @@ func (r *Reading) has(ref ast.Ref) bool {
 	return false
 }
 
-// OPA makes OPA's capabilities of them: what an [Engine] compiles with.
-func (c Capabilities) OPA() (*ast.Capabilities, error) { return c.capabilities() }
-
 // CheckBundle finds what would keep a bundle archive, beside the configured data, from being the
 // policy at the configuration's entrypoints. An archive without Rego holds data for other policies,
 // and has no entrypoint. Signatures are not looked at.
@@ -100,7 +97,7 @@ func CheckBundle(ctx context.Context, config Config, name string, raw []byte) er
 		return err
 	}
 	src := &source{modules: map[string]*ast.Module{}, data: map[string]any{}}
-	if src.capabilities, err = config.Capabilities.capabilities(); err != nil {
+	if src.capabilities, err = config.Capabilities.OPA(); err != nil {
 		return err
 	}
 	if err := errors.Join(src.addBundle(name, raw), src.addConfigured(config.Data)); err != nil {
@@ -112,7 +109,3 @@ func CheckBundle(ctx context.Context, config Config, name string, raw []byte) er
 	_, missing, err := newEdition(ctx, src, choices, limits{maxSteps: defaultMaxSteps})
 	return errors.Join(missing, err)
 }
-
-// CompileError lists what OPA's compiler found wrong in a policy, a line for each, and says of
-// builtins that use the network what allows them.
-func CompileError(errs ast.Errors) error { return compileError(errs) }

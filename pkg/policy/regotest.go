@@ -42,7 +42,7 @@ type TestResult struct {
 // As in a check, a builtin that fails is an error, and builtins that the policy may not use do not
 // exist.
 func Test(ctx context.Context, config Config, paths []string, run string) ([]TestResult, error) {
-	capabilities, err := config.Capabilities.capabilities()
+	capabilities, err := config.Capabilities.OPA()
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (s *snapshot) test(ctx context.Context, src *source, set func(*tester.Runne
 	set(runner)
 	ch, err := runner.RunTests(ctx, s.txn)
 	if compiler.Failed() {
-		return nil, compileError(compiler.Errors)
+		return nil, CompileError(compiler.Errors)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("policy: run the Rego tests: %w", err)

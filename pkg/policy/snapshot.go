@@ -83,13 +83,14 @@ func (s *snapshot) compile(ctx context.Context, modules map[string]*ast.Module, 
 	}
 	// Else print() is erased: what it would print may hold credentials.
 	if s.compiler.Compile(modules); s.compiler.Failed() {
-		return compileError(s.compiler.Errors)
+		return CompileError(s.compiler.Errors)
 	}
 	return nil
 }
 
-// compileError lists what is wrong in the policy, a line for each.
-func compileError(errs ast.Errors) error {
+// CompileError lists what OPA's compiler found wrong in a policy, a line for each, and says of
+// builtins that use the network what allows them.
+func CompileError(errs ast.Errors) error {
 	lines := make([]error, len(errs))
 	for i, err := range errs {
 		lines[i] = err
@@ -131,17 +132,17 @@ func (s *snapshot) decide(ctx context.Context, now time.Time, req *authz.Request
 // ask evaluates the policy on a document. The Decision returned beside an error carries its basis.
 func (s *snapshot) ask(ctx context.Context, now time.Time, in *sheet) (authz.Decision, error) {
 	results := s.results()
-	decision, err := s.answer(ctx, now, in, results)
+	input, err := in.document(s.names)
+	if err != nil {
+		return authz.Decision{Basis: s.basis(ctx, in, now, results)}, refuse(authz.Internal, "read input: a value of no JSON type")
+	}
+	decision, err := s.answer(ctx, now, input, results)
 	decision.Basis = s.basis(ctx, in, now, results)
 	return decision, err
 }
 
 // answer evaluates the policy and reads its answer.
-func (s *snapshot) answer(ctx context.Context, now time.Time, in *sheet, results builtins.NDBCache) (authz.Decision, error) {
-	input, err := in.document(s.names)
-	if err != nil {
-		return authz.Decision{}, refuse(authz.Internal, "read input: a value of no JSON type")
-	}
+func (s *snapshot) answer(ctx context.Context, now time.Time, input *ast.Term, results builtins.NDBCache) (authz.Decision, error) {
 	answer, err := s.evaluate(ctx, s.query, now, input, results)
 	if err != nil {
 		return authz.Decision{}, err
