@@ -57,10 +57,11 @@ import data.sallyport.routes
 # description: |
 #   Allowed or not, and why, for the operator's record. A caller who lacks nothing but scopes is told
 #   which (RFC 6750, insufficient_scope), and one who lacks nothing but another authentication, too.
+#   The rule that decided and its route go into the record, the trace and Envoy's dynamic metadata.
 # entrypoint: true
-allow := {"allowed": true, "reason": reason} if {
+allow := {"allowed": true, "reason": reason, "dynamic_metadata": decisive} if {
 	allowed
-} else := object.union({"allowed": false, "reason": reason}, remedy)
+} else := object.union({"allowed": false, "reason": reason, "dynamic_metadata": decisive}, remedy)
 
 default allowed := false
 
@@ -83,6 +84,15 @@ reason := routes.reason if {
 }
 
 reason := network.reason if not _is_http
+
+default decisive := {}
+
+decisive := routes.decisive if {
+	_is_http
+	input.path_ambiguous == false
+}
+
+decisive := network.decisive if not _is_http
 
 default remedy := {}
 

@@ -52,6 +52,12 @@ reason := sprintf("network[%d]", [min(admitting)]) if {
 	count(admitting) > 0
 } else := concat("; ", array.concat(["no network rule has the principal and the port"], _mistakes))
 
+# METADATA
+# description: the rule that admits, by its place in the list
+default decisive := {}
+
+decisive := {"rule": sprintf("network[%d]", [min(admitting)])} if count(admitting) > 0
+
 _mistakes := ["data.network is not a list"] if {
 	not is_array(data.network)
 } else := [sprintf("network[%d] is invalid: %s", [i, concat(", ", texts)]) | some i, texts in faults]

@@ -71,6 +71,16 @@ reason := sprintf("routes[%d] %s", [i, rules[i].path]) if {
 	i := min(admitting)
 } else := concat("; ", array.concat([_nearest], _mistakes))
 
+# METADATA
+# description: the rule that admits, or the nearest one, by its place in the list and its path
+default decisive := {}
+
+decisive := names[min(admitting)] if {
+	count(admitting) > 0
+} else := names[nearest] if {
+	nearest
+} else := names[min(on_path)]
+
 default _nearest := "no route has the path"
 
 _nearest := sprintf("routes[%d] %s: lacks %s", [i, rules[i].path, concat(", ", {text | some text in lacks[i]})]) if {

@@ -315,3 +315,16 @@ test_a_list_of_rules_is_needed if {
 	not admits(rules, request)
 	reason(rules, request) == "no route has the path; data.routes is not a list"
 }
+
+decisive(rules) := what if {
+	what := routes.decisive with data.routes as rules with input as request
+}
+
+test_the_decisive_rule_is_named if {
+	elsewhere := {"path": "/elsewhere", "public": true}
+	near := {"rule": "routes[1]", "route": "/orders/**"}
+	decisive([elsewhere, rule({"public": true})]) == near
+	decisive([elsewhere, rule({"scopes": ["orders:delete"]})]) == near
+	decisive([elsewhere, rule({"public": true, "methods": ["GET"]})]) == near
+	decisive([elsewhere]) == {}
+}

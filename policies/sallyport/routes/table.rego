@@ -16,6 +16,10 @@ rules[i] := rule if {
 }
 
 # METADATA
+# description: what a rule is called in records, in Envoy's access log and in traces
+names[i] := {"rule": sprintf("routes[%d]", [i]), "route": rule.path} if some i, rule in rules
+
+# METADATA
 # description: the conditions that a rule states, by their key, and `path` where that names claims
 required[i] := conditions if {
 	some i, rule in rules
