@@ -12,7 +12,7 @@ import (
 
 func newDemo() *cobra.Command {
 	var once bool
-	var envoy string
+	var envoy, dir string
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show the main job on this machine, behind a real Envoy",
@@ -33,7 +33,7 @@ The exit status is 1 if any answer is not the expected one.`,
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
 			out := cmd.OutOrStdout()
-			w, err := startWorld(ctx, out, envoy)
+			w, err := startWorld(ctx, out, envoy, dir)
 			if err != nil {
 				return fmt.Errorf("demo: %w", err)
 			}
@@ -49,5 +49,6 @@ The exit status is 1 if any answer is not the expected one.`,
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "end after the tour")
 	cmd.Flags().StringVar(&envoy, "envoy", os.Getenv("ENVOY"), "the Envoy `BINARY`; the default is the variable ENVOY")
+	cmd.Flags().StringVar(&dir, "dir", "", "keep the demo's files, its decision log among them, in this `DIRECTORY`")
 	return cmd
 }

@@ -64,21 +64,27 @@ func (w *world) Record(ctx context.Context, record *authz.Record) error {
 	return nil
 }
 
-// startWorld starts everything and says so on out, line by line.
-func startWorld(ctx context.Context, out io.Writer, envoy string) (*world, error) {
+// startWorld starts everything, with its files in dir, or in one that is removed at the end, and says
+// so on out, line by line.
+func startWorld(ctx context.Context, out io.Writer, envoy, dir string) (*world, error) {
 	w := &world{decisions: make(chan observation, 1000), client: http.Client{Timeout: 10 * time.Second}}
-	if err := w.start(ctx, out, envoy); err != nil {
+	files := dir
+	if dir == "" {
+		var err error
+		if files, err = os.MkdirTemp("", "sallyport-demo-"); err != nil {
+			return nil, err
+		}
+		w.stops = append(w.stops, func() error { return os.RemoveAll(files) })
+	} else if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := w.start(ctx, out, envoy, files); err != nil {
 		return nil, errors.Join(err, w.stop())
 	}
 	return w, nil
 }
 
-func (w *world) start(ctx context.Context, out io.Writer, envoy string) error {
-	dir, err := os.MkdirTemp("", "sallyport-demo-")
-	if err != nil {
-		return err
-	}
-	w.stops = append(w.stops, func() error { return os.RemoveAll(dir) })
+func (w *world) start(ctx context.Context, out io.Writer, envoy, dir string) error {
 	said := func(what, where string) { fmt.Fprintf(out, "  %-10s %s\n", what, where) }
 
 	fmt.Fprintln(out, "Starting on loopback:")
@@ -97,7 +103,7 @@ func (w *world) start(ctx context.Context, out io.Writer, envoy string) error {
 	if err := w.startSallyport(ctx, dir, ports); err != nil {
 		return err
 	}
-	said("sallyport", envoytest.Loopback(ports[sallyportPort])+", with "+filepath.Join(dir, "sallyport.yaml"))
+	said("sallyport", envoytest.Loopback(ports[sallyportPort])+", with "+filepath.Join(dir, "sallyport.yaml")+"; it records in decisions.ndjson beside")
 	if envoy == "" {
 		return w.withoutEnvoy(out, ports)
 	}
@@ -188,6 +194,7 @@ func (w *world) startUpstream(ctx context.Context, port int) error {
 func (w *world) startSallyport(ctx context.Context, dir string, ports map[int]int) error {
 	text := strings.NewReplacer(
 		"{GRPC}", envoytest.Loopback(ports[sallyportPort]), "{ADMIN}", envoytest.Loopback(ports[adminPort]),
+		"{LOG}", filepath.Join(dir, "decisions.ndjson"),
 		"{USERS}", w.users.URL, "{WORKLOADS}", w.workloads.URL).Replace(demoConfig)
 	file := filepath.Join(dir, "sallyport.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -45,7 +45,7 @@ func examples(t *testing.T) map[string]string {
 	}
 	all := map[string]string{
 		"full.yaml": read("testdata", "examples", "full.yaml"),
-		"demo.yaml": strings.NewReplacer("{GRPC}", "127.0.0.1:1", "{ADMIN}", "127.0.0.1:2", "{USERS}", "http://127.0.0.1:3",
+		"demo.yaml": strings.NewReplacer("{GRPC}", "127.0.0.1:1", "{ADMIN}", "127.0.0.1:2", "{LOG}", "decisions.ndjson", "{USERS}", "http://127.0.0.1:3",
 			"{WORKLOADS}", "http://127.0.0.1:4").Replace(read("..", "demo.yaml")),
 		"empty":            "",
 		"sections":         "listen:\nrequest: ~\njwt:\npolicy: {data: }\ndecisionLog:\n",
