@@ -13,6 +13,7 @@ import (
 	grpccodes "google.golang.org/grpc/codes"
 
 	"github.com/sallyport/sallyport/pkg/authz"
+	"github.com/sallyport/sallyport/pkg/authz/mask"
 )
 
 // Recorders count each record and write it on the check's span. Where there is nothing to watch
@@ -45,7 +46,7 @@ func (writer) Record(ctx context.Context, record *authz.Record) error {
 		attribute.String(keyReason, string(d.Reason)),
 	)
 	for _, t := range []struct{ key, text string }{
-		{keyDetail, d.Detail},
+		{keyDetail, mask.Free(d.Detail)},
 		{keyRevision, d.Revision},
 		{keyEntrypoint, d.Entrypoint},
 		{keyPolicyRule, named(d, "rule")},
@@ -65,7 +66,7 @@ func (writer) Record(ctx context.Context, record *authz.Record) error {
 	}
 	if failed(d.Reason) {
 		attributes = append(attributes, attribute.String(keyErrorType, string(d.Reason)))
-		span.SetStatus(codes.Error, d.Detail)
+		span.SetStatus(codes.Error, mask.Free(d.Detail))
 	}
 	span.SetAttributes(attributes...)
 	return nil
@@ -90,7 +91,7 @@ func httpAttributes(out []attribute.KeyValue, http *authz.HTTP) []attribute.KeyV
 		method = "_OTHER"
 	}
 	path, _, _ := strings.Cut(http.Path.Raw, "?")
-	out = append(out, attribute.String(keyMethod, method), attribute.String(keyScheme, http.Scheme), attribute.String(keyPath, path))
+	out = append(out, attribute.String(keyMethod, method), attribute.String(keyScheme, http.Scheme), attribute.String(keyPath, mask.Path(path)))
 	host, port, err := net.SplitHostPort(http.Host)
 	if err != nil {
 		return append(out, attribute.String(keyServerAddress, http.Host))

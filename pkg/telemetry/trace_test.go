@@ -95,13 +95,14 @@ func TestTrace(t *testing.T) {
 		return authz.Identity{}, refusal
 	}
 	broken.decide = func() (authz.Decision, error) {
-		return authz.Decision{Revision: "r1", Entrypoint: "data.envoy.authz.allow"}, &authz.Error{Reason: authz.PolicyUndefined, Err: errors.New("policy: no answer")}
+		return authz.Decision{Revision: "r1", Entrypoint: "data.envoy.authz.allow"}, &authz.Error{Reason: authz.PolicyUndefined, Err: errors.New("policy: no answer to token=c2VjcmV0")}
 	}
 	unready.decide = func() (authz.Decision, error) {
 		return authz.Decision{}, &authz.Error{Reason: authz.NotReady, Err: errors.New("policy: none yet")}
 	}
 	odd := orders()
 	odd.HTTP.Method, odd.HTTP.Host = "SECRET", "orders.example"
+	odd.HTTP.Path.Raw = "/reset-token/4f3c9a1be07d52c86a7e/eyJhbGciOiJub25lIn0.e30.c2ln?access_token=a"
 	const common = "client.address=192.0.2.7 http.request.method=GET rpc.method=envoy.service.auth.v3.Authorization/Check rpc.response.status_code=OK rpc.system.name=grpc " +
 		"sallyport.source.principal=spiffe://example.org/web server.address=orders.example server.port=8443 url.path=/orders/7 url.scheme=https"
 	for name, tc := range map[string]struct {
@@ -125,9 +126,9 @@ func TestTrace(t *testing.T) {
 				" [sallyport.jwks.fetched: sallyport.jwks.outcome=failed sallyport.token.issuer=https://issuer.example]",
 		}},
 		"denied": {broken, odd, []string{
-			"envoy.service.auth.v3.Authorization/Check: " + strings.NewReplacer("method=GET", "method=_OTHER", " server.port=8443", "").Replace(common) +
+			"envoy.service.auth.v3.Authorization/Check: " + strings.NewReplacer("method=GET", "method=_OTHER", " server.port=8443", "", "/orders/7", "/reset-token/[masked]/[masked]").Replace(common) +
 				" http.response.status_code=403 sallyport.decision.allowed=false " +
-				"sallyport.decision.detail=policy: no answer sallyport.decision.reason=policy_undefined sallyport.policy.entrypoint=data.envoy.authz.allow sallyport.policy.revision=r1",
+				"sallyport.decision.detail=policy: no answer to token=[masked] sallyport.decision.reason=policy_undefined sallyport.policy.entrypoint=data.envoy.authz.allow sallyport.policy.revision=r1",
 			"evaluate policy: error.type=policy_undefined sallyport.policy.cached=false sallyport.policy.entrypoint=data.envoy.authz.allow sallyport.policy.revision=r1",
 		}},
 		"not ready": {unready, orders(), []string{
