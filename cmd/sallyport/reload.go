@@ -137,9 +137,9 @@ func (r *reloader) tell(ctx context.Context, changes []config.Change, err error)
 func (l *line) replace(ctx context.Context, cfg *config.Config) error {
 	before := l.stages()
 	// What needs a restart stays as it is.
-	cfg.Listen, cfg.Log, cfg.Telemetry = before.cfg.Listen, before.cfg.Log, before.cfg.Telemetry
+	cfg.Listen, cfg.Telemetry, cfg.Log.Format = before.cfg.Listen, before.cfg.Telemetry, before.cfg.Log.Format
 	limits := before.cfg.Limits
-	limits.Checks, limits.Wait = cfg.Limits.Checks, cfg.Limits.Wait
+	limits.Connections, limits.Checks, limits.Wait = cfg.Limits.Connections, cfg.Limits.Checks, cfg.Limits.Wait
 	cfg.Limits = limits
 	next, err := l.newStages(ctx, cfg, before)
 	if err != nil {
@@ -152,6 +152,9 @@ func (l *line) replace(ctx context.Context, cfg *config.Config) error {
 	l.turns.begin(next)
 	defer l.turns.end()
 	l.server.SetLoad(load(cfg))
+	if l.env.level != nil {
+		l.env.level.Set(cfg.Log.Severity())
+	}
 	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), before.cfg.Request.Timeout+drainMargin)
 	defer cancel()
 	if err := l.service.Replace(draining, next.service); err != nil {

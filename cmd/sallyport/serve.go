@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -49,11 +50,11 @@ func serve(cmd *cobra.Command, file string, profiles profiles) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	logger, err := newLogger(cfg.Log, cmd.ErrOrStderr())
-	if err != nil {
-		return err
-	}
-	l, err := build(ctx, cfg, environment{stdout: cmd.OutOrStdout(), logger: logger, file: file, hangups: hangup})
+	var level slog.LevelVar
+	level.Set(cfg.Log.Severity())
+	l, err := build(ctx, cfg, environment{
+		stdout: cmd.OutOrStdout(), logger: newLogger(cfg.Log, &level, cmd.ErrOrStderr()), level: &level, file: file, hangups: hangup,
+	})
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 
@@ -13,16 +12,12 @@ import (
 )
 
 // newLogger writes messages for the operator.
-func newLogger(cfg config.Log, to io.Writer) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
-		return nil, fmt.Errorf("log.level: %w", err)
-	}
+func newLogger(cfg config.Log, level slog.Leveler, to io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	if cfg.Format == config.JSONLog {
-		return slog.New(slog.NewJSONHandler(to, options)), nil
+		return slog.New(slog.NewJSONHandler(to, options))
 	}
-	return slog.New(slog.NewTextHandler(to, options)), nil
+	return slog.New(slog.NewTextHandler(to, options))
 }
 
 // watch starts telemetry. Where neither the environment nor the admin listener asks for it, it wraps

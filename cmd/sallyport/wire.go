@@ -35,6 +35,7 @@ type line struct {
 type environment struct {
 	stdout    io.Writer
 	logger    *slog.Logger
+	level     *slog.LevelVar  // of the logger, for a reload to change; nil: it stays
 	recorders authz.Recorders // beside those of the configuration
 	traced    bool            // make spans even where nothing exports them
 

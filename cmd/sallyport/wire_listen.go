@@ -29,8 +29,9 @@ func (l *line) serverConfig(cfg *config.Config) (server.Config, error) {
 		Metrics:    l.watched.Metrics(),
 		Inspect:    inspectHandler(l.inspection),
 		Limits: server.Limits{
-			Connections: int(cfg.Limits.Connections), Streams: uint32(cfg.Limits.Streams), //nolint:gosec // at most 1e9
-			HeaderBytes: uint32(cfg.Limits.HeaderBytes), ConnectionAge: cfg.Limits.ConnectionAge, //nolint:gosec // at most 1 GiB
+			Streams:       uint32(cfg.Limits.Streams),     //nolint:gosec // at most 1e9
+			HeaderBytes:   uint32(cfg.Limits.HeaderBytes), //nolint:gosec // at most 1 GiB
+			ConnectionAge: cfg.Limits.ConnectionAge,
 		},
 		Load:       load(cfg),
 		DrainDelay: cfg.Listen.Drain.Delay, DrainTimeout: cfg.Listen.Drain.Timeout,
@@ -39,7 +40,7 @@ func (l *line) serverConfig(cfg *config.Config) (server.Config, error) {
 }
 
 func load(cfg *config.Config) server.Load {
-	return server.Load{Checks: int(cfg.Limits.Checks), Wait: cfg.Limits.Wait}
+	return server.Load{Connections: int(cfg.Limits.Connections), Checks: int(cfg.Limits.Checks), Wait: cfg.Limits.Wait}
 }
 
 // listenSocket finds the numbers of the user and the group who own the sockets.

@@ -15,8 +15,9 @@ import (
 
 // Load is how much is taken at once.
 type Load struct {
-	Checks int           // that run, waiting for the network included; 0: 4096
-	Wait   time.Duration // that an accepted check may stand in line for a processor; 0: 10 ms
+	Connections int           // on the gRPC listener; 0: 8192
+	Checks      int           // that run, waiting for the network included; 0: 4096
+	Wait        time.Duration // that an accepted check may stand in line for a processor; 0: 10 ms
 }
 
 const (

@@ -11,13 +11,9 @@ import (
 // a handshake: a client that hears this goes elsewhere, one that waits in line does not.
 type limited struct {
 	net.Listener
-	most   int64
+	most   atomic.Int64
 	open   atomic.Int64
 	logger *slog.Logger
-}
-
-func limit(listener net.Listener, most int, logger *slog.Logger) net.Listener {
-	return &limited{Listener: listener, most: int64(most), logger: logger}
 }
 
 // Accept implements [net.Listener].
@@ -27,7 +23,7 @@ func (l *limited) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if open := l.open.Add(1); open <= l.most {
+		if open := l.open.Add(1); open <= l.most.Load() {
 			return &counted{Conn: conn, listener: l}, nil
 		}
 		l.open.Add(-1)

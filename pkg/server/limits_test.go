@@ -25,11 +25,12 @@ import (
 // preface is how a client begins, with no settings (RFC 9113, section 3.4).
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 
-// One connection too many is closed at once, and its place is free again when another ends.
+// One connection too many is closed at once, and its place is free again when another ends. The limit
+// may be raised while the server runs.
 func TestConnections(t *testing.T) {
 	var messages strings.Builder
 	s, stop := start(t, server.Config{
-		GRPC: loopback(), Limits: server.Limits{Connections: 1}, Logger: slog.New(slog.NewTextHandler(&messages, nil)),
+		GRPC: loopback(), Load: server.Load{Connections: 1}, Logger: slog.New(slog.NewTextHandler(&messages, nil)),
 	})
 	dial := func() (net.Conn, error) {
 		conn, err := net.Dial("tcp", s.GRPCAddr().String())
@@ -50,7 +51,14 @@ func TestConnections(t *testing.T) {
 	if _, err := dial(); err == nil {
 		t.Error("a second connection was taken")
 	}
+	s.SetLoad(server.Load{Connections: 2})
+	second, err := dial()
+	if err != nil {
+		t.Errorf("a second connection, now that it is allowed: %v", err)
+	}
+	s.SetLoad(server.Load{Connections: 1})
 	first.Close()
+	second.Close()
 	for {
 		conn, err := dial()
 		conn.Close()

@@ -65,7 +65,6 @@ type Config struct {
 
 // Limits bound what connections may ask for.
 type Limits struct {
-	Connections   int           // on the gRPC listener; 0: 8192
 	Streams       uint32        // at once on a connection; 0: 1024
 	HeaderBytes   uint32        // of a call's metadata; 0: 64 KiB
 	ConnectionAge time.Duration // after which a connection is asked to end, give or take a tenth; 0: 30 min
@@ -80,7 +79,7 @@ type Address struct {
 // A Server has its listeners bound.
 type Server struct {
 	cfg       Config
-	grpc      net.Listener
+	grpc      *limited
 	admin     net.Listener // nil where turned off
 	server    *grpc.Server
 	health    *health
@@ -100,7 +99,6 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		cfg.Now = time.Now
 	}
 	s := &Server{cfg: cfg, admission: newAdmission(cfg.Services, cfg.Now)}
-	s.SetLoad(cfg.Load)
 	options, err := s.options()
 	if err != nil {
 		return nil, err
@@ -120,7 +118,8 @@ func (s *Server) bind(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("server: listen.grpc: %w", err)
 	}
-	s.grpc = limit(listener, cmp.Or(s.cfg.Limits.Connections, 8192), s.cfg.Logger)
+	s.grpc = &limited{Listener: listener, logger: s.cfg.Logger}
+	s.SetLoad(s.cfg.Load)
 	if s.cfg.Admin == (Address{}) {
 		return nil
 	}
@@ -171,8 +170,11 @@ func (s *Server) AdminAddr() net.Addr {
 	return s.admin.Addr()
 }
 
-// SetLoad changes what load is taken, from the next check on.
-func (s *Server) SetLoad(load Load) { s.admission.set(load) }
+// SetLoad changes what load is taken, from the next check and the next connection on.
+func (s *Server) SetLoad(load Load) {
+	s.admission.set(load)
+	s.grpc.most.Store(int64(cmp.Or(load.Connections, 8192)))
+}
 
 // Shed counts the checks that were turned away because there was too much to do.
 func (s *Server) Shed() uint64 { return s.admission.shed.Load() }

@@ -14,7 +14,10 @@ package config
 
 //go:generate go run ./reference
 
-import "time"
+import (
+	"log/slog"
+	"time"
+)
 
 // Config is the whole file. The comments of its fields are the text of reference.md, and with the
 // tags they are what schema.json says. The tags are what decode and check know:
@@ -38,7 +41,7 @@ type Config struct {
 	JWT         JWT         `yaml:"jwt"`
 	Policy      Policy      `yaml:"policy"`
 	DecisionLog DecisionLog `yaml:"decisionLog"`
-	Log         Log         `yaml:"log" restart:"yes"`
+	Log         Log         `yaml:"log"`
 	Telemetry   Telemetry   `yaml:"telemetry" restart:"yes"`
 
 	source *source
@@ -306,10 +309,15 @@ const (
 // Log says how messages for the operator are written to standard error. There is none per request.
 type Log struct {
 	// Format is text or json, one line a message.
-	Format string `yaml:"format" enum:"text,json"`
+	Format string `yaml:"format" enum:"text,json" restart:"yes"`
 
 	// Level is the least severe level that is written.
 	Level string `yaml:"level" enum:"debug,info,warn,error" source:"log/slog, Level"`
+}
+
+// Severity is the level as log/slog has it.
+func (l Log) Severity() slog.Level {
+	return map[string]slog.Level{"debug": slog.LevelDebug, "warn": slog.LevelWarn, "error": slog.LevelError}[l.Level]
 }
 
 // Telemetry has what no variable of OpenTelemetry says. Exporters, sampling, resource and the rest

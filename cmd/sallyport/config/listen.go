@@ -89,7 +89,7 @@ type Limits struct {
 	Wait time.Duration `yaml:"wait"`
 
 	// Connections is how many may be open to the gRPC listener. One more is closed at once.
-	Connections Count `yaml:"connections" restart:"yes"`
+	Connections Count `yaml:"connections"`
 
 	// Streams is how many calls may be open at once on a connection.
 	Streams Count `yaml:"streams" restart:"yes" source:"RFC 9113, SETTINGS_MAX_CONCURRENT_STREAMS"`
