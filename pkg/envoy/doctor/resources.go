@@ -1,0 +1,3 @@
+package doctor
+
+func (e *examiner) resources(all []*node) {}
