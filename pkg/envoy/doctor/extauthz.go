@@ -147,7 +147,7 @@ func offMessage(code string, f filter, off *node) string {
 	}
 	level := "the route"
 	for n := off; n != nil; n = n.parent {
-		if n.key == "typed_per_filter_config" || n.key == "typedPerFilterConfig" {
+		if spells(n.key, "typed_per_filter_config") {
 			level = levelOf(n.parent)
 			break
 		}

@@ -48,7 +48,7 @@ func (n *node) field(name string) *node {
 		return nil
 	}
 	for _, m := range n.members {
-		if m.key == name || m.key == camel(name) {
+		if spells(m.key, name) {
 			return m
 		}
 	}
@@ -65,18 +65,25 @@ func (n *node) oneOf(names ...string) *node {
 	return nil
 }
 
-// camel is the name that protobuf's JSON mapping gives a field.
-func camel(name string) string {
-	if !strings.Contains(name, "_") {
-		return name
+// spells tells whether a key is a field's name, as in typed_config, or as protobuf's JSON mapping
+// spells it, as in typedConfig.
+func spells(key, name string) bool {
+	if key == name {
+		return true
 	}
-	parts := strings.Split(name, "_")
-	for i := 1; i < len(parts); i++ {
-		if parts[i] != "" {
-			parts[i] = strings.ToUpper(parts[i][:1]) + parts[i][1:]
+	at := 0
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		if c == '_' && i+1 < len(name) {
+			i++
+			c = name[i] - 'a' + 'A'
 		}
+		if at == len(key) || key[at] != c {
+			return false
+		}
+		at++
 	}
-	return strings.Join(parts, "")
+	return at == len(key)
 }
 
 func (n *node) items() []*node {

@@ -3,6 +3,7 @@ package doctor
 import (
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // What filters do that stand before the check, or after it. Those that only refuse are in neither list.
@@ -34,7 +35,7 @@ func (e *examiner) before(m manager, k check) {
 // unverified finds claims that the filter passes on though it did not verify them.
 func (e *examiner) unverified(f filter, routes []Route) {
 	f.config.within(func(n *node) {
-		if n.key == "extract_only_without_validation" || n.key == "extractOnlyWithoutValidation" {
+		if spells(n.key, "extract_only_without_validation") {
 			e.find("claims-unverified", n, routes, "jwt_authn passes on claims of tokens that it does not verify")
 		}
 	})
@@ -70,7 +71,7 @@ func (e *examiner) afterOnRoute(f filter, config *node, routes []Route) {
 		}
 	}
 	config.within(func(n *node) {
-		if clearing := n.key == "clear_route_cache" || n.key == "clearRouteCache"; clearing && n.isTrue() {
+		if spells(n.key, "clear_route_cache") && n.isTrue() {
 			e.find("route-cache-cleared", n, routes, "the filter "+name+" has Envoy choose the route again after the check")
 		}
 	})
@@ -87,16 +88,12 @@ func clears(f filter) string {
 	return ""
 }
 
-// mutated finds headers that are changed after the check.
+// mutated finds headers that are changed after the check. Envoy takes no other path or host from the
+// filter header_mutation.
 func (e *examiner) mutated(f filter, config *node, routes []Route) {
-	list := config.get("mutations")
-	for _, m := range list.get("request_mutations").items() {
-		header := m.get("append", "header", "key")
-		if header == nil {
-			continue // what is removed does not mislead
-		}
-		switch name := header.string(); {
-		case name == ":path", name == ":authority", name == ":method", name == "host", e.identity(name):
+	for _, m := range config.get("mutations", "request_mutations").items() {
+		header := m.get("append", "header", "key") // what is removed does not mislead
+		if name := strings.ToLower(header.string()); e.identity(name) || e.Needs.readsHeader(name) {
 			e.find("changed-after", header, routes, "the filter "+strconv.Quote(f.name)+" sets "+strconv.Quote(name)+" after the check")
 		}
 	}
