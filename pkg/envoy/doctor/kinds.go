@@ -111,7 +111,7 @@ var unbound = []mended{
     common_tls_context:
       validation_context: {trusted_ca: {filename: /etc/envoy/tls/ca.crt}}`},
 	{"certificate-not-verified", `validation_context: {trusted_ca: {filename: /etc/envoy/tls/ca.crt}}   # without trust_chain_verification`},
-	{"istio-envoyfilter", `remove the patch, or show it to doctor as Envoy has it: --envoy-config http://127.0.0.1:15000 on the proxy`},
+	{"check-patched", `remove the patch, or show doctor what Envoy has: --envoy-config http://127.0.0.1:15000 (Istio's proxy), :19000 (Envoy Gateway's)`},
 	{"istio-dry-run", `remove the annotation istio.io/dry-run`},
 }
 

@@ -1,3 +1,0 @@
-package doctor
-
-func (e *examiner) resources(all []*node) {}
