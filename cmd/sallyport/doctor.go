@@ -163,5 +163,29 @@ func policyReads(ctx context.Context, cfg *config.Config) ([]string, error) {
 	for _, entrypoint := range engine.Describe().Entrypoints {
 		reads = append(reads, entrypoint.Reads...)
 	}
+	if len(cfg.Policy.Files) == 0 {
+		reads = readByRoutes(cfg, reads)
+	}
 	return reads, engine.Close()
+}
+
+// readByRoutes leaves out what the shipped policy can read, and no rule in its data has it read.
+func readByRoutes(cfg *config.Config, reads []string) []string {
+	says := func(condition string) bool {
+		for _, list := range []string{"routes", "network"} {
+			rules, _ := cfg.Policy.Data[list].([]any) // what is ill-typed admits nobody
+			for _, rule := range rules {
+				if fields, ok := rule.(map[string]any); ok && fields[condition] != nil {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	for condition, part := range map[string]string{"principals": "input.source.principal", "body": "input.parsed_body"} {
+		if !says(condition) {
+			reads = slices.DeleteFunc(reads, func(read string) bool { return strings.HasPrefix(read, part) })
+		}
+	}
+	return reads
 }

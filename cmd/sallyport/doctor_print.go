@@ -35,9 +35,6 @@ func doctorDocument(found *doctor.Report, needs doctor.Needs) *docs.Document {
 }
 
 func doctorLead(found *doctor.Report) string {
-	if len(found.Findings) == 0 {
-		return "On every route the check happens and binds, as far as the configuration tells."
-	}
 	at := map[doctor.Severity]map[doctor.Route]bool{doctor.Absent: {}, doctor.Unbound: {}}
 	for _, f := range found.Findings {
 		for _, r := range f.Routes {
@@ -45,6 +42,9 @@ func doctorLead(found *doctor.Report) string {
 				routes[r] = true
 			}
 		}
+	}
+	if len(at[doctor.Absent])+len(at[doctor.Unbound]) == 0 {
+		return "On every route that was seen, the check happens and binds."
 	}
 	return fmt.Sprintf("The check does not happen on %s, and does not bind on %s.",
 		count(int64(len(at[doctor.Absent])), "route"), count(int64(len(at[doctor.Unbound])), "route"))

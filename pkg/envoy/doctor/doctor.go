@@ -80,8 +80,8 @@ func (r Route) String() string {
 
 // A Report is what was found.
 type Report struct {
-	Routes   int       // that were looked at
-	Findings []Finding // the worst first, then by place
+	Routes   int       `json:"routes"`   // that were looked at
+	Findings []Finding `json:"findings"` // the worst first, then by place
 }
 
 // Options say what to hold a configuration to.
