@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -32,10 +33,60 @@ type ward struct {
 // request without a token, and sees whether it passes.
 func TestDoctorOfEnvoy(t *testing.T) {
 	binary := envoyBinary(t)
-	faults := slices.DeleteFunc(append(plantedFaults(), fault{name: "sound"}), func(f fault) bool {
-		return f.since != "" && olderThan(envoyVersion(t, binary), f.since)
+	files := newAuthority(t).files(t)
+	for name, text := range discovered() {
+		files[name] = filepath.Join(t.TempDir(), "discovered.yaml")
+		if err := os.WriteFile(files[name], []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	faults := knownTo(t, binary, append(plantedFaults(), fault{name: "sound"}))
+	w := admit(t, ward{text: bootstrapWith(t, deploy.Envoy, "ingress", faults)}, envoytest.Options{
+		Binary: binary, Admin: 9901, Files: files,
+		Ports: map[int]int{8080: port(startUpstream(t).addr), 9191: port(startSallyport(t, "routes.yaml").addr), 9999: freePort(t)},
 	})
-	w := admit(t, binary, faults)
+	for i := range faults {
+		if faults[i].route == "" {
+			faults[i].route = "default > prefix /"
+		}
+	}
+	w.examine(t, faults, w.visit)
+}
+
+// TestDoctorOfEnvoyNetwork does so with deploy/envoy/network.yaml, and connects as a workload that is not
+// let in.
+func TestDoctorOfEnvoyNetwork(t *testing.T) {
+	binary := envoyBinary(t)
+	ca := newAuthority(t)
+	faults := knownTo(t, binary, append(networkFaults(), fault{name: "sound"}))
+	if strings.HasPrefix(envoyVersion(t, binary), "1.36.") {
+		t.Skip("it has no upstream_connect_mode, which a sound file has")
+	}
+	w := admit(t, ward{text: bootstrapWith(t, deploy.EnvoyNetwork, "ingress_tcp", faults)}, envoytest.Options{
+		Binary: binary, Admin: 9902, Files: ca.files(t),
+		Ports: map[int]int{8080: port(greeter(t)), 9191: port(startSallyport(t, "network.yaml").addr), 9999: freePort(t)},
+	})
+	intern := &tls.Config{RootCAs: ca.pool, Certificates: []tls.Certificate{ca.sign(t, "spiffe://example.org/ns/shop/sa/intern")}}
+	w.examine(t, faults, func(t *testing.T, f fault) {
+		if f.plain {
+			return
+		}
+		m := mesh{url: "http://" + envoytest.Loopback(w.ports[f.name])}
+		if got, err := m.greet(t, intern); (err == nil) != f.passes {
+			t.Errorf("a workload that is not let in gets %q, error %v", got, err)
+		}
+	})
+}
+
+func knownTo(t *testing.T, binary string, faults []fault) []fault {
+	t.Helper()
+	version := envoyVersion(t, binary)
+	return slices.DeleteFunc(faults, func(f fault) bool { return f.since != "" && olderThan(version, f.since) })
+}
+
+// examine looks for each fault where it is, and then tries it.
+func (w *ward) examine(t *testing.T, faults []fault, visit func(*testing.T, fault)) {
+	t.Helper()
 	inFile, inDump := examinedBy(sourcesOf(t, w.file)), examinedBy(sourcesOf(t, w.dump))
 	dump, err := os.ReadFile(w.dump)
 	if err != nil {
@@ -43,35 +94,43 @@ func TestDoctorOfEnvoy(t *testing.T) {
 	}
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
-			var want []string
-			if f.code != "" {
-				want = []string{f.code}
-			}
-			if f.route == "" {
-				f.route = "default > prefix /"
-			}
-			for where, examined := range map[string]func(fault) []doctor.Finding{"file": inFile, "dump": inDump} {
-				found := examined(f)
-				if diff := cmp.Diff(want, codesOf(found)); diff != "" {
-					t.Errorf("in the %s:\n%s%+v", where, diff, found)
-					continue
-				}
-				for _, one := range found {
-					if diff := cmp.Diff(f.name+" > "+f.route, one.Routes[0].String()); diff != "" || len(one.Routes) != max(1, f.routes) {
-						t.Errorf("in the %s, %d routes: %s", where, len(one.Routes), diff)
-					}
-					if where == "file" {
-						if line := w.line(t, f); one.Place.Line != line {
-							t.Errorf("line %d: %s, want line %d", one.Place.Line, lineOf(w.text, one.Place.Line), line)
-						}
-					} else if key := lastKey(one.Place.Path); !strings.Contains(lineOf(string(dump), one.Place.Line), key) {
-						t.Errorf("line %d of the dump is %s, want %s", one.Place.Line, lineOf(string(dump), one.Place.Line), key)
-					}
+			for _, one := range f.wanted(t, "file", f.code, inFile(f)) {
+				if line := w.line(t, f); one.Place.Line != line {
+					t.Errorf("line %d: %s, want line %d", one.Place.Line, lineOf(w.text, one.Place.Line), line)
 				}
 			}
-			w.visit(t, f)
+			code := f.code
+			if code == "not-seen" {
+				code = f.inDump
+			}
+			for _, one := range f.wanted(t, "dump", code, inDump(f)) {
+				if key := lastKey(one.Place.Path); !strings.Contains(lineOf(string(dump), one.Place.Line), key) {
+					t.Errorf("line %d of the dump is %s, want %s", one.Place.Line, lineOf(string(dump), one.Place.Line), key)
+				}
+			}
+			visit(t, f)
 		})
 	}
+}
+
+// wanted sees whether the fault gives its finding alone, with its route.
+func (f fault) wanted(t *testing.T, where, code string, found []doctor.Finding) []doctor.Finding {
+	t.Helper()
+	var want []string
+	if code != "" {
+		want = []string{code}
+	}
+	if diff := cmp.Diff(want, codesOf(found)); diff != "" {
+		t.Errorf("in the %s:\n%s%+v", where, diff, found)
+		return nil
+	}
+	route := strings.TrimSuffix(f.name+" > "+f.route, " > ")
+	for _, one := range found {
+		if got := one.Routes[0].String(); len(one.Routes) != 1 || got != route && code != "not-seen" {
+			t.Errorf("in the %s: %d routes, the first is %s, want %s", where, len(one.Routes), got, route)
+		}
+	}
+	return found
 }
 
 // examinedBy gives the findings on a fault's listener, but for the one that the sound file has. Faults
@@ -111,22 +170,18 @@ func sourcesOf(t *testing.T, name string) []doctor.Source {
 }
 
 // admit starts the Envoy, and keeps its dump.
-func admit(t *testing.T, binary string, faults []fault) *ward {
+func admit(t *testing.T, w ward, o envoytest.Options) *ward {
 	t.Helper()
-	admin := freePort(t)
-	options := envoytest.Options{
-		Binary: binary, Admin: 9901, Log: newOutput(), Files: newAuthority(t).files(t),
-		Config: fitting(t, binary, bootstrapWith(t, faults)),
-		Ports: map[int]int{9901: admin, 8080: port(startUpstream(t).addr), 9191: port(startSallyport(t, "routes.yaml").addr),
-			9999: freePort(t)},
-	}
-	w := &ward{text: options.Config, file: filepath.Join(t.TempDir(), "envoy.yaml"), dump: filepath.Join(t.TempDir(), "dump.json"), ports: map[string]int{}}
+	w.text = fitting(t, o.Binary, w.text)
+	w.file, w.dump, w.ports = filepath.Join(t.TempDir(), "envoy.yaml"), filepath.Join(t.TempDir(), "dump.json"), map[string]int{}
 	if err := os.WriteFile(w.file, []byte(w.text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	process, err := envoytest.Start(t.Context(), options)
+	admin, log := freePort(t), newOutput()
+	o.Config, o.Log, o.Ports[o.Admin] = w.text, log, admin
+	process, err := envoytest.Start(t.Context(), o)
 	if err != nil {
-		t.Fatalf("%v\n%s", err, options.Log)
+		t.Fatalf("%v\n%s", err, log)
 	}
 	t.Cleanup(func() {
 		if err := process.Stop(); err != nil {
@@ -154,25 +209,27 @@ func admit(t *testing.T, binary string, faults []fault) *ward {
 		w.ports[l.Name] = l.Local.Socket.Port
 	}
 	// The admin listener itself gives the same findings as its saved dump.
-	if saved, live := doctor.Examine(sourcesOf(t, w.dump), doctor.Options{}), doctor.Examine(sourcesOf(t, url), doctor.Options{}); saved.Routes != live.Routes || !slices.Equal(codesOf(saved.Findings), codesOf(live.Findings)) {
+	saved, live := doctor.Examine(sourcesOf(t, w.dump), doctor.Options{}), doctor.Examine(sourcesOf(t, url), doctor.Options{})
+	if saved.Routes != live.Routes || !slices.Equal(codesOf(saved.Findings), codesOf(live.Findings)) {
 		t.Errorf("%d findings in the saved dump, %d in the fetched one", len(saved.Findings), len(live.Findings))
 	}
-	return w
+	return &w
 }
 
-// bootstrapWith is deploy/envoy/envoy.yaml with its listener and its cluster once for each fault.
-func bootstrapWith(t *testing.T, faults []fault) string {
+// bootstrapWith is a bootstrap of deploy/envoy with its listener and its cluster once for each fault.
+func bootstrapWith(t *testing.T, sound, name string, faults []fault) string {
 	t.Helper()
-	head, rest, _ := strings.Cut(deploy.Envoy, "  - name: ingress\n")
+	head, rest, _ := strings.Cut(sound, "  - name: "+name+"\n")
 	listener, rest, _ := strings.Cut(rest, "\n  clusters:\n")
 	others, rest, _ := strings.Cut(rest, "  - name: sallyport\n")
-	cluster, collector, _ := strings.Cut(rest, "  - name: collector")
+	const last = "  - name: collector"
+	cluster, collector, _ := strings.Cut(rest, last)
 	var listeners, clusters strings.Builder
 	for _, f := range faults {
 		const between = "\n### its cluster\n"
-		text := edited(t, "  - name: ingress\n"+listener+between+"  - name: sallyport\n"+cluster, f.edits)
+		text := edited(t, "  - name: "+name+"\n"+listener+between+"  - name: sallyport\n"+cluster, f.edits)
 		text = strings.NewReplacer(
-			"- name: ingress", "- name: "+f.name, "port_value: 10000}", "port_value: 0}",
+			"  - name: "+name+"\n", "  - name: "+f.name+"\n", "port_value: 10000}", "port_value: 0}", "port_value: 10001}", "port_value: 0}",
 			"- name: sallyport\n", "- name: sallyport-"+f.name+"\n",
 			"cluster_name: sallyport\n", "cluster_name: sallyport-"+f.name+"\n",
 			"cluster_name: sallyport}", "cluster_name: sallyport-"+f.name+"}",
@@ -181,7 +238,10 @@ func bootstrapWith(t *testing.T, faults []fault) string {
 		listeners.WriteString(l + "\n")
 		clusters.WriteString(c)
 	}
-	return head + listeners.String() + "\n  clusters:\n" + others + clusters.String() + "  - name: collector" + collector
+	if collector != "" {
+		collector = last + collector
+	}
+	return "node: {id: ward, cluster: wards}\n" + head + listeners.String() + "\n  clusters:\n" + others + clusters.String() + collector
 }
 
 // line is where the fault's marker stands, in its listener or else in its cluster.

@@ -16,11 +16,12 @@ type fault struct {
 	code   string            // "": it is none
 	marker string            // what the line of the finding has
 	route  string            // without the listener; "": the one of the sound file
-	routes int               // 0: one
 	passes bool              // a request without a token reaches the upstream
 	header map[string]string // of that request
 	since  string            // of Envoy
 	tls    bool              // the listener speaks TLS, so the request is not sent
+	plain  bool              // the listener does not speak TLS, so the connection is not made
+	inDump string            // the code in the dump, where it is not-seen in the file
 }
 
 // Places in the sound file.
@@ -69,7 +70,7 @@ func reads(parts ...string) doctor.Needs { return doctor.Needs{Known: true, Read
 
 func plantedFaults() []fault {
 	var all []fault
-	for _, some := range [][]fault{absentFaults(), settingFaults(), orderFaults(), managerFaults(), headerFaults(), bodyFaults(), certificateFaults(), clusterFaults()} {
+	for _, some := range [][]fault{absentFaults(), settingFaults(), orderFaults(), managerFaults(), headerFaults(), bodyFaults(), certificateFaults(), clusterFaults(), discoveryFaults()} {
 		all = append(all, some...)
 	}
 	return all
@@ -270,5 +271,66 @@ func clusterFaults() []fault {
       healthy_threshold: 1
       grpc_health_check: {service_name: envoy.service.auth.v3.Authorization}
 `, ""}}, code: "no-health-check", marker: "  - name: sallyport-"},
+	}
+}
+
+// discovered are the files that the Envoy of discoveryFaults reads.
+func discovered() map[string]string {
+	return map[string]string{
+		"/etc/envoy/routes.yaml": `resources:
+- "@type": type.googleapis.com/envoy.config.route.v3.RouteConfiguration
+  name: discovered
+  virtual_hosts:
+  - name: default
+    domains: ["*"]
+    routes:
+    - match: {prefix: /}
+      route: {cluster: upstream}
+      ` + off + "\n",
+		"/etc/envoy/filter.yaml": `resources:
+- "@type": type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig
+  name: envoy.filters.http.ext_authz
+  typed_config:
+    "@type": ` + filtersType + `ext_authz.v3.ExtAuthz
+    transport_api_version: V3
+    grpc_service: {envoy_grpc: {cluster_name: sallyport-a-filter-by-discovery}, timeout: 0.5s}
+    failure_mode_allow: true
+    status_on_error: {code: ServiceUnavailable}
+    encode_raw_headers: true
+    include_peer_certificate: true
+`,
+	}
+}
+
+func discoveryFaults() []fault {
+	_, table, _ := strings.Cut(deploy.Envoy, "          route_config:\n")
+	table, _, _ = strings.Cut(table, "\n          http_filters:\n")
+	_, filter, _ := strings.Cut(deploy.Envoy, filterLine)
+	filter, _, _ = strings.Cut(filter, routerLine)
+	const source = "{path_config_source: {path: /etc/envoy/"
+	return []fault{
+		{name: "routes-by-discovery", edits: []edit{{"          route_config:\n" + table, "          rds: {route_config_name: discovered, config_source: " + source + "routes.yaml}}}\n"}},
+			code: "not-seen", marker: "rds:", inDump: "disabled-on-route", passes: true},
+		{name: "a-filter-by-discovery", edits: []edit{{filter, `            config_discovery: {type_urls: ["` + filtersType + `ext_authz.v3.ExtAuthz"], config_source: ` + source + "filter.yaml}}}\n"}},
+			code: "not-seen", marker: "- name: envoy.filters.http.ext_authz", inDump: "failure-mode-allow"},
+	}
+}
+
+func networkFaults() []fault {
+	_, filter, _ := strings.Cut(deploy.EnvoyNetwork, "      - name: envoy.filters.network.ext_authz\n")
+	filter, _, _ = strings.Cut(filter, "      - name: envoy.filters.network.tcp_proxy\n")
+	_, socket, _ := strings.Cut(deploy.EnvoyNetwork, "    - transport_socket:\n")
+	socket, _, _ = strings.Cut(socket, "      filters:\n")
+	const closed, required = "failure_mode_allow: false", "require_client_certificate: true"
+	return []fault{
+		{name: "no-network-filter", edits: []edit{{"      - name: envoy.filters.network.ext_authz\n" + filter, ""}}, code: "no-network-filter", marker: "filters:", passes: true},
+		{name: "fails-open", edits: []edit{{closed, "failure_mode_allow: true"}, {"port_value: 9191}", "port_value: 9999}"}}, code: "failure-mode-allow", marker: "failure_mode_allow: true", passes: true},
+		{name: "in-the-shadow", edits: []edit{{closed, "shadow_mode: true"}}, code: "shadow-mode", marker: "shadow_mode", passes: true, since: "1.40"},
+		{name: "by-metadata", edits: []edit{{closed, "filter_enabled_metadata: {filter: other, path: [{key: a}], value: {bool_match: true}}"}}, code: "filter-enabled-metadata", marker: "filter_enabled_metadata", passes: true},
+		{name: "waits-long", edits: []edit{{"timeout: 0.5s\n          fail", "timeout: 60s\n          fail"}}, code: "timeout-long", marker: "timeout: 60s"},
+		{name: "connects-early", edits: []edit{{"upstream_connect_mode: ON_DOWNSTREAM_DATA", ""}}, code: "connected-early", marker: "        typed_config:\n          \"@type\": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy"},
+		{name: "no-certificate", edits: []edit{{required, ""}}, needs: reads("input.source.principal"), code: "certificate-not-required", marker: "        typed_config:"},
+		{name: "no-tls", edits: []edit{{"    - transport_socket:\n" + socket + "      filters:\n", "    - filters:\n"}}, needs: reads("input.source.principal"), code: "certificate-not-required", marker: "- filters:", plain: true},
+		{name: "not-sent", edits: []edit{{"include_peer_certificate: true", ""}}, needs: reads("input.attributes.source.certificate"), code: "certificate-not-sent", marker: "        typed_config:\n          \"@type\": type.googleapis.com/envoy.extensions.filters.network.ext_authz"},
 	}
 }

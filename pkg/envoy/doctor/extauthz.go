@@ -69,7 +69,7 @@ func (e *examiner) http(c chain, hcm *node) {
 func (e *examiner) checks(m manager) []check {
 	var all []check
 	for i, f := range m.filters {
-		if f.kind == "ext_authz" && e.ours(f.config) {
+		if f.kind == "ext_authz" && f.config != nil && e.ours(f.config) {
 			all = append(all, check{filter: f, position: i})
 		}
 	}
