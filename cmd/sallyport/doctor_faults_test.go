@@ -162,7 +162,7 @@ func orderFaults() []fault {
 		{name: "a-script-after", edits: filterAfter("script", script), code: "code-after", marker: "{name: script"},
 		{name: "a-script-after-that-is-off", edits: []edit{{routerLine, "          - {name: script, disabled: true, typed_config: {\"@type\": " + filtersType + script + "}}\n" + routerLine}}},
 		{name: "jwt-clears-the-route", edits: filterAfter("jwt", jwt("clear_route_cache: true")), code: "route-cache-cleared", marker: "{name: jwt"},
-		{name: "state-clears-the-route", edits: filterAfter("state", "set_filter_state.v3.Config, clear_route_cache: true"), code: "route-cache-cleared", marker: "{name: state"},
+		{name: "state-clears-the-route", edits: filterAfter("state", "set_filter_state.v3.Config, clear_route_cache: true"), code: "route-cache-cleared", marker: "{name: state", since: "1.38"},
 		{name: "another-header-than-was-read", edits: filterAfter("set", set("X-Tenant")), needs: reads("input.attributes.request.http.headers.x-tenant"), code: "changed-after", marker: "{name: set"},
 		{name: "another-user-after", edits: filterAfter("set", set("x-user")), needs: doctor.Needs{IdentityHeaders: []string{"x-user"}}, code: "changed-after", marker: "{name: set"},
 		{name: "another-header-after", edits: filterAfter("set", set("x-other"))},
