@@ -103,23 +103,34 @@ func parseYAML(file string, text []byte) ([]*node, error) {
 			b.fill(root, document.Content[0])
 		}
 		if b.left == 0 {
-			return nil, fmt.Errorf("doctor: %s: more than %d values: do its aliases multiply?", file, maxNodes)
+			return nil, fmt.Errorf("doctor: %s: more than %d values, or more than %d levels: do its aliases multiply?", file, maxNodes, maxDepth)
 		}
 		roots = append(roots, root)
 	}
 }
 
-// maxNodes bounds what aliases can make of a small file.
-const maxNodes = 5_000_000
+// What aliases can make of a small file is bounded; they may even go round.
+const (
+	maxNodes = 5_000_000
+	maxDepth = 1000
+)
 
-type yamlBuilder struct{ left int }
+type yamlBuilder struct {
+	left  int // of the values that may be made; 0: too many
+	depth int
+}
 
 // fill makes a value of a YAML node, with aliases and merge keys resolved.
 func (b *yamlBuilder) fill(n *node, y *yaml.Node) {
+	if b.depth == maxDepth {
+		b.left = 0
+	}
 	if b.left == 0 {
 		return
 	}
 	b.left--
+	b.depth++
+	defer func() { b.depth-- }()
 	if n.parent == nil || n.key == "" {
 		n.line = y.Line
 	}

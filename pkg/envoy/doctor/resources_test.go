@@ -185,16 +185,3 @@ func plant(t *testing.T, file string, faults []planted) {
 		})
 	}
 }
-
-func examine(t *testing.T, text string, needs doctor.Needs) doctor.Report {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "given.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	sources, err := doctor.Read(t.Context(), file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return doctor.Examine(sources, doctor.Options{Needs: needs})
-}
