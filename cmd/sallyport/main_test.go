@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"testing"
@@ -19,7 +20,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"sallyport": main})
 }
 
-// The scripts may use two free ports, $GRPC and $ADMIN, and the commands ready, answers, messages and eventually.
+// The scripts may use two free ports, $GRPC and $ADMIN, the file $ENVOY_YAML, and the commands ready, answers, messages and eventually.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
@@ -31,7 +32,9 @@ func TestScripts(t *testing.T) {
 				}
 				env.Setenv(name, strconv.Itoa(port))
 			}
-			return nil
+			file, err := filepath.Abs("../../deploy/envoy/envoy.yaml")
+			env.Setenv("ENVOY_YAML", file)
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready": ready, "answers": answers, "messages": messages, "eventually": eventually,
