@@ -1,0 +1,27 @@
+package manifests_test
+
+import (
+	_ "helm.sh/helm/v4/pkg/engine"
+	_ "helm.sh/helm/v4/pkg/chart/v2/loader"
+	_ "helm.sh/helm/v4/pkg/chart/v2/lint"
+	_ "helm.sh/helm/v4/pkg/chart/common/util"
+	_ "k8s.io/api/apps/v1"
+	_ "k8s.io/api/autoscaling/v2"
+	_ "k8s.io/api/policy/v1"
+	_ "k8s.io/api/networking/v1"
+	_ "k8s.io/api/rbac/v1"
+	_ "k8s.io/pod-security-admission/policy"
+	_ "k8s.io/pod-security-admission/api"
+	_ "istio.io/client-go/pkg/apis/security/v1"
+	_ "istio.io/client-go/pkg/apis/networking/v1"
+	_ "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	_ "istio.io/api/mesh/v1alpha1"
+	_ "github.com/envoyproxy/gateway/api/v1alpha1"
+	_ "sigs.k8s.io/gateway-api/apis/v1"
+	_ "sigs.k8s.io/gateway-api/apis/v1beta1"
+	_ "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	_ "github.com/compose-spec/compose-go/v2/loader"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
+	_ "sigs.k8s.io/yaml"
+	_ "github.com/sallyport/sallyport/cmd/sallyport/config"
+)
