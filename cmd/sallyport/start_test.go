@@ -153,14 +153,20 @@ func TestEnvoyStartMutualTLSOfAnother(t *testing.T) {
 	for _, tc := range []struct {
 		name          string
 		envoy, server map[string]string
+		wantTold      string // in Sallyport's log
+		wantStat      string // of Envoy, more than 0
 	}{
-		{"an Envoy of another name", ca.pair(t, "spiffe://example.org/intern"), server},
-		{"an Envoy of another authority", foreign, server},
-		{"a Sallyport of another name", envoy, ca.pair(t, "spiffe://example.org/imposter")},
+		{"an Envoy of another name", ca.pair(t, "spiffe://example.org/intern"), server, "spiffe://example.org/intern", ""},
+		{"an Envoy of another authority", foreign, server, "unknown authority", ""},
+		{"a Sallyport of another name", envoy, ca.pair(t, "spiffe://example.org/imposter"), "", "cluster.sallyport.ssl.fail_verify_san"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := startMutual(t, tc.envoy, tc.server)
 			exchange{path: "/public/hello.txt", wantStatus: 503}.run(t, m.mesh, http1())
+			until(t, "the log says who was refused", func() bool { return strings.Contains(m.messages.String(), tc.wantTold) })
+			if tc.wantStat != "" && m.stat(t, tc.wantStat) == "0" {
+				t.Errorf("Envoy did not count %s", tc.wantStat)
+			}
 		})
 	}
 }
