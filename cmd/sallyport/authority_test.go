@@ -11,7 +11,6 @@ import (
 	"math/big"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -65,24 +64,30 @@ func (a *authority) sign(t *testing.T, spiffeID string) tls.Certificate {
 func (a *authority) files(t *testing.T) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
-	server := a.sign(t, "spiffe://example.org/envoy")
-	key, err := x509.MarshalPKCS8PrivateKey(server.PrivateKey)
+	files := map[string]string{}
+	for name, text := range a.pair(t, "spiffe://example.org/envoy") {
+		writeText(t, filepath.Join(dir, name), text)
+		files["/etc/envoy/tls/"+name] = filepath.Join(dir, name)
+	}
+	return files
+}
+
+// pair is what a mounted Secret holds for a workload, in PEM: the names are those of cert-manager.
+func (a *authority) pair(t *testing.T, spiffeID string) map[string]string {
+	t.Helper()
+	leaf := a.sign(t, spiffeID)
+	key, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := map[string]string{}
-	for name, block := range map[string]*pem.Block{
-		"tls.crt": {Type: "CERTIFICATE", Bytes: server.Certificate[0]},
-		"tls.key": {Type: "PRIVATE KEY", Bytes: key},
-		"ca.crt":  {Type: "CERTIFICATE", Bytes: a.certificate.Raw},
-	} {
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		files["/etc/envoy/tls/"+name] = file
+	text := func(kind string, der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 	}
-	return files
+	return map[string]string{
+		"tls.crt": text("CERTIFICATE", leaf.Certificate[0]),
+		"tls.key": text("PRIVATE KEY", key),
+		"ca.crt":  text("CERTIFICATE", a.certificate.Raw),
+	}
 }
 
 func newKey(t *testing.T) *ecdsa.PrivateKey {

@@ -239,7 +239,13 @@ func (s *sallyport) token(t *testing.T, changes map[string]any) string {
 	return token
 }
 
-func port(addr net.Addr) int { return addr.(*net.TCPAddr).Port }
+// port is that of a TCP address, 0 of any other.
+func port(addr net.Addr) int {
+	if tcp, ok := addr.(*net.TCPAddr); ok {
+		return tcp.Port
+	}
+	return 0
+}
 
 func freePort(t *testing.T) int {
 	t.Helper()

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 )
 
 // A contender is a server under measurement, in a process of its own.
@@ -26,6 +25,7 @@ type contender struct {
 	renew   func(p *os.Process) error // makes the running server read the data again; nil: it watches
 	logs    string                    // its decision log, removed after each mix
 	limits  string                    // in the configuration of Sallyport
+	over    transport                 // of Sallyport; the zero value is TCP
 
 	process *exec.Cmd
 	address string
@@ -52,7 +52,7 @@ func contenders(w *world, sallyport string, profiles string) ([]*contender, erro
 
 // sallyportConfig is what `serve` runs with: the log to a file, telemetry at its default. Only where
 // overload is measured is a check turned away; elsewhere all servers let checks wait.
-const sallyportConfig = `listen: {grpc: "%s", admin: "127.0.0.1:%d", drain: {delay: 0s}}
+const sallyportConfig = `listen: {grpc: "%s", admin: "127.0.0.1:%d", drain: {delay: 0s}%s}
 request: {timeout: 30s}
 jwt:
   rules:
@@ -63,12 +63,12 @@ jwt:
 policy:
   files: [sallyport]
 limits: %s
-decisionLog: {stdout: false, file: decisions.ndjson}
+decisionLog: {stdout: false, file: %s}
 `
 
 // start runs the server and waits until it accepts connections.
 func (c *contender) start(ctx context.Context, w *world) error {
-	address, err := freeAddress()
+	address, err := c.over.address(w.dir)
 	if err != nil {
 		return err
 	}
@@ -81,8 +81,8 @@ func (c *contender) start(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	config := fmt.Sprintf(sallyportConfig, address, number, issuerURL, audience, w.jwks(), c.limits)
-	if err := os.WriteFile(filepath.Join(w.dir, "sallyport.yaml"), []byte(config), 0o600); err != nil {
+	config := fmt.Sprintf(sallyportConfig, address, number, c.over.settings(), issuerURL, audience, w.jwks(), c.limits, filepath.Base(c.logs))
+	if err := os.WriteFile(filepath.Join(w.dir, c.name+".yaml"), []byte(config), 0o600); err != nil {
 		return err
 	}
 	c.address = address
@@ -105,7 +105,7 @@ func (c *contender) start(ctx context.Context, w *world) error {
 
 func (c *contender) await(ctx context.Context, log string) error {
 	for range 200 {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.address)
+		conn, err := c.over.dial(ctx, c.address)
 		if err == nil {
 			return conn.Close()
 		}
@@ -159,9 +159,13 @@ func (c *contender) resident() (int64, error) {
 
 // connections dials as an Envoy of two worker threads does.
 func (c *contender) connections() ([]*grpc.ClientConn, error) {
+	credentials, err := c.over.credentials()
+	if err != nil {
+		return nil, err
+	}
 	var out []*grpc.ClientConn
 	for range 2 {
-		conn, err := grpc.NewClient(c.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		conn, err := grpc.NewClient(c.address, grpc.WithTransportCredentials(credentials),
 			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(raw{})))
 		if err != nil {
 			return nil, err

@@ -9,6 +9,7 @@
 //	usual.go      the usual way
 //	load.go       closed loop: as many checks as go; open loop: at a rate, with honest latencies
 //	envoy.go      the same through a real Envoy, beside Envoy's own jwt_authn and RBAC
+//	transport.go  Sallyport over TCP, a Unix socket and mutual TLS
 //	overload.go   what becomes of checks beyond the capacity
 //	memory.go     what a million users and paths leave in memory
 //	report.go     the table; page.go, with plots, the page

@@ -16,16 +16,17 @@ import (
 
 // options are the flags.
 type options struct {
-	sallyport string
-	out       string
-	mixes     string
-	turns     int
-	turn      time.Duration
-	rates     bool
-	memory    int
-	overload  bool
-	envoy     string
-	profiles  string
+	sallyport  string
+	out        string
+	mixes      string
+	turns      int
+	turn       time.Duration
+	rates      bool
+	memory     int
+	overload   bool
+	transports bool
+	envoy      string
+	profiles   string
 }
 
 func main() {
@@ -67,6 +68,7 @@ func parse(arguments []string) (options, error) {
 	flags.BoolVar(&o.rates, "rates", true, "measure latencies at fixed rates, too")
 	flags.IntVar(&o.memory, "memory", 0, "instead: memory after `N` distinct users and paths, such as 1000000")
 	flags.BoolVar(&o.overload, "overload", false, "instead: what becomes of checks at half of, at and at three times the capacity")
+	flags.BoolVar(&o.transports, "transports", false, "Sallyport alone: over TCP, a Unix socket and mutual TLS")
 	flags.StringVar(&o.envoy, "envoy", "", "path of an Envoy `binary`: measure the latency through it, too")
 	flags.StringVar(&o.profiles, "profile", "", "`directory` for Sallyport's CPU and allocation profiles of the last mix")
 	if err := flags.Parse(arguments); err != nil {

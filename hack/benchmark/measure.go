@@ -42,7 +42,11 @@ func rates() []int { return []int{500, 2000, 5000} }
 // measure starts the servers and lets them take turns.
 func measure(ctx context.Context, w *world, m mix, o options) (result, error) {
 	out := result{Mix: m.name, About: m.about}
-	servers, err := contenders(w, o.sallyport, o.profiles)
+	choose := contenders
+	if o.transports {
+		choose = transports
+	}
+	servers, err := choose(w, o.sallyport, o.profiles)
 	if err != nil {
 		return out, err
 	}

@@ -77,7 +77,7 @@ func (r result) ratios(s serverResult) spread {
 func (r result) print(out io.Writer) {
 	fmt.Fprintf(out, "\n%s: %s\n", r.Mix, r.About)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(table, "server\tCPU µs/check\tratio to empty\tleast\tmost\tchecks/s\t")
+	fmt.Fprintf(table, "server\tCPU µs/check\tratio to %s\tleast\tmost\tchecks/s\t", r.Servers[0].Name)
 	for _, l := range r.Servers[0].Latencies {
 		fmt.Fprintf(table, "p50@%d/s\tp99@%d/s\t", l.Rate, l.Rate)
 	}

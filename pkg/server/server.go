@@ -6,7 +6,7 @@
 //	         both listeners are closed
 //
 // On the way of a check stand, from cheap to dear: the number of connections (connections.go), TLS
-// with certificates that are read again when they change (tls.go, certificates.go), and, before a
+// with certificates that are read again when they change (tls.go, certificates.go, handshakes.go), and, before a
 // stream has a goroutine or a message, the admission (admission.go), which turns away what would
 // wait too long.
 package server
@@ -156,7 +156,9 @@ func (s *Server) options() ([]grpc.ServerOption, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(out, grpc.Creds(credentials.NewTLS(config))), nil
+	return append(out, grpc.Creds(&handshakes{
+		TransportCredentials: credentials.NewTLS(config), setting: "listen.tls", logger: s.cfg.Logger, now: s.cfg.Now,
+	})), nil
 }
 
 // GRPCAddr is where checks are answered: useful where the port was 0.

@@ -3,7 +3,6 @@ package server
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,7 +37,19 @@ func (t *TLS) verifyClient(state tls.ConnectionState) error {
 	if len(t.AllowedClients) == 0 || t.allows(state.PeerCertificates[0]) {
 		return nil
 	}
-	return errors.New("server: the client's certificate has no name in allowedClients")
+	return fmt.Errorf("server: allowedClients has no name of the client's certificate: %s", names(state.PeerCertificates[0]))
+}
+
+// names are those of a certificate that allowedClients could have.
+func names(leaf *x509.Certificate) string {
+	all := slices.Clone(leaf.DNSNames)
+	for _, uri := range leaf.URIs {
+		all = append(all, uri.String())
+	}
+	if len(all) == 0 {
+		return "it has none"
+	}
+	return strings.Join(all, ", ")
 }
 
 // allows tells whether a certificate has an allowed name. A SPIFFE id is the only URI of its
