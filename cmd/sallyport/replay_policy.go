@@ -133,7 +133,7 @@ type decidesAgain struct{ *policy.Replay }
 // Again implements [replay.Decider].
 func (d decidesAgain) Again(ctx context.Context, r *history.Record) (authz.Decision, error) {
 	past := &policy.Past{
-		Revision: r.Revision, Entrypoint: r.Entrypoint, Time: r.Time, Request: r.Request(), Identity: r.Identity(),
+		Revision: r.Revision, Entrypoint: r.Entrypoint, Time: r.Time, Request: r.Request(), Identity: r.Identity(), Whole: r.WholeInput,
 		Basis: authz.Basis{Input: r.Input, Masked: r.Masked, Withheld: r.Withheld, Time: r.EvaluatedAt, Results: r.Results, Incomplete: r.Incomplete},
 	}
 	decision, err := d.Replay.Again(ctx, past)
