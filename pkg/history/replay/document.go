@@ -159,7 +159,7 @@ func (r *Result) section(verdict Verdict, most int) report.Section {
 		}
 	}
 	s.Title = fmt.Sprintf("%s: %s", title(verdict), number(shown+left))
-	s.Note = advice(verdict)
+	s.Note = r.advice(verdict)
 	switch {
 	case r.Beyond[verdict] > 0:
 		s.Note += fmt.Sprintf(" And %s more decisions, in so many groups that not all are kept apart.", number(left))
@@ -185,7 +185,7 @@ func title(verdict Verdict) string {
 }
 
 // advice says what a verdict means, or what to do.
-func advice(verdict Verdict) string {
+func (r *Result) advice(verdict Verdict) string {
 	switch verdict {
 	case authz.NewlyAllowed:
 		return "Denied then, and let in by the candidate: each of these may be a breach."
@@ -194,8 +194,12 @@ func advice(verdict Verdict) string {
 	case authz.Changed:
 		return "Allowed or denied as before, with another status or other headers."
 	}
-	return "The candidate reads what these records do not have, so nobody can tell. Record with decisionLog.keep.input: all " +
-		"for a while, which keeps what no policy reads yet, and replay that; what is masked is never recorded."
+	text := "The candidate reads what these records do not have, so nobody can tell. "
+	if r.Proof == nil {
+		text += "Give the recorded policy with --recorded: by what it reads is known what was not on a request. "
+	}
+	return text + "Record with decisionLog.keep.input: all for a while, which keeps what no policy reads yet, and replay that; " +
+		"credentials are never recorded, and of claims and bodies what decisionLog.keep names."
 }
 
 func (g *Group) row() report.Row {
