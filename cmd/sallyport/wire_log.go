@@ -93,5 +93,5 @@ func recording(cfg *config.Config) *policy.Recording {
 	if !from.Stdout && from.File == "" && !from.OTLP && !policy.LogsDecisions(cfg.Policy.OPA) {
 		return nil
 	}
-	return &policy.Recording{Claims: from.Keep.Claims, Body: from.Keep.Body}
+	return &policy.Recording{Claims: from.Keep.Claims, Body: from.Keep.Body, Whole: from.Keep.Input == config.KeepAll}
 }

@@ -24,6 +24,7 @@ type Record struct {
 // with the same decision, and must not be changed.
 type Basis struct {
 	Input      []byte    // what the policy read of its input, as JSON, credentials masked; nil: not kept
+	Whole      bool      // Input is all of the input, whether the policy read it or not
 	Masked     []string  // the places in Input that were masked, as paths
 	Withheld   []string  // places that the policy has masked, wherever else a record would have them
 	Time       time.Time // that the policy saw; zero where it asked for nothing that differs from check to check

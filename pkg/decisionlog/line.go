@@ -307,6 +307,9 @@ func (w *line) basis(b *authz.Basis) {
 		w.name("input")
 		w.out = append(w.out, b.Input...)
 	}
+	if b.Whole {
+		w.boolean("whole_input", true)
+	}
 	if !b.Time.IsZero() {
 		w.time("evaluated_at", b.Time)
 	}

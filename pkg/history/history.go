@@ -49,6 +49,7 @@ type Record struct {
 
 	// Basis: what the policy decided from.
 	Input       json.RawMessage `json:"input"`        // what it read, numbers exact; nil: nothing was recorded
+	WholeInput  bool            `json:"whole_input"`  // Input is all of the input, whether the policy read it or not
 	EvaluatedAt time.Time       `json:"evaluated_at"` // the time that it saw; zero where it asked for nothing that changes
 	Results     json.RawMessage `json:"nd_builtin_cache"`
 	Complete    *bool           `json:"complete"` // nil: no policy was asked

@@ -23,6 +23,11 @@ type Recording struct {
 	// Body are the members of a body that are kept where the policy reads all of it, in the same way. A
 	// body is the caller's business with the upstream, so by default there are none.
 	Body []string
+
+	// Whole keeps all of the input, and not only what the policy reads, so that a policy that reads more
+	// can be replayed. Each check pays for it, also one that the memo answers. What does not fit is kept
+	// as far as the policy reads it.
+	Whole bool
 }
 
 // maxBasisBytes bounds the input that a record holds. A larger one is a body that the policy reads whole.
@@ -54,6 +59,25 @@ func (s *snapshot) basis(ctx context.Context, in *sheet, now time.Time, results 
 	}
 	s.maskByPolicy(ctx, now, b)
 	return b
+}
+
+// wholeBasis is a basis with all of the input. Why it is not all that the policy decided from depends on
+// what the policy read, and stays.
+func (s *snapshot) wholeBasis(ctx context.Context, now time.Time, req *authz.Request, id authz.Identity, had *authz.Basis) *authz.Basis {
+	in := s.limits.sheet()
+	defer s.limits.done(in)
+	if had.Input == nil || (writer{in, s.limits.asides, s.bodies}).input(&part{whole: true}, req, id) != nil {
+		return had
+	}
+	c := clerk{Recording: s.limits.recording, root: "input", rest: string(in.bytes), asides: in.asides, all: true}
+	if c.value(spot{zone: inRoot, read: &s.reads.input}); len(c.out) > maxBasisBytes {
+		return had
+	}
+	b := *had
+	b.Input, b.Whole, b.Withheld = c.out, true, nil
+	b.Masked = append(c.masked, slices.DeleteFunc(slices.Clone(had.Masked), func(place string) bool { return strings.HasPrefix(place, "input/") })...)
+	s.maskByPolicy(ctx, now, &b)
+	return &b
 }
 
 // results is where an evaluation keeps what its non-deterministic builtins answer.

@@ -99,7 +99,7 @@ func readers(t testing.TB, names []string) []*policy.Engine {
 	for _, r := range append(rules, named) {
 		all = append(all, configured(t, r, policy.Config{Recording: &policy.Recording{Claims: []string{"*"}, Body: []string{"*"}}}))
 	}
-	return all
+	return append(all, configured(t, named, policy.Config{Recording: &policy.Recording{Claims: []string{"*"}, Body: []string{"*"}, Whole: true}}))
 }
 
 // basisOf is what a record would have of a decision.
@@ -165,6 +165,38 @@ func FuzzBasisHasNoSecrets(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestBasisKeepsAll shows what is kept of a request beside what the policy reads, and that it is kept of the
+// request at hand where the memo has the decision of another.
+func TestBasisKeepsAll(t *testing.T) {
+	e := configured(t, `allow if input.tokens.users.claims.email`, policy.Config{
+		Recording: &policy.Recording{Claims: []string{"sub"}, Body: []string{"amount"}, Whole: true},
+	})
+	id := authz.Identity{Tokens: map[string]authz.Token{"users": {
+		Status: authz.TokenValid, Issuer: "i", Claims: map[string]any{"sub": "ann", "email": "ann@example.org", "tenant": "acme"},
+	}}}
+	for _, host := range []string{"a", "b", "c", "d"} {
+		req := &authz.Request{HTTP: &authz.HTTP{
+			Method: "POST", Host: host, Body: `{"amount": 1.50, "iban": "CH93"}`,
+			Headers: authz.Headers{"x-tenant": {"acme"}, "authorization": {"Bearer x"}, "content-type": {"application/json"}},
+		}}
+		basis, text := basisOf(t, e, req, id)
+		want := `{"attributes":{"request":{"http":{"method":"POST","headers":{"authorization":"[masked]","content-type":"application/json","x-tenant":"acme"},` +
+			`"host":"` + host + `","body":"[masked]"}}},"version":{"ext_authz":"v3","encoding":"protojson"},` +
+			`"tokens":{"users":{"status":"valid","issuer":"i","claims":{"email":"ann@example.org","sub":"ann","tenant":"[masked]"},"header":{}}},` +
+			`"source":{},"parsed_path":[],"parsed_query":{},"parsed_body":{"amount":1.50,"iban":"[masked]"},"truncated_body":false,"path_ambiguous":false}`
+		if diff := cmp.Diff(want, string(basis.Input)); diff != "" {
+			t.Errorf("input (-want +got):\n%s", diff)
+		}
+		if !basis.Whole || basis.Incomplete != "" || !strings.Contains(text, "input/parsed_body/iban") {
+			t.Errorf("%+v: what the policy did not read makes nothing incomplete", basis)
+		}
+	}
+	large := &authz.Request{HTTP: &authz.HTTP{Headers: authz.Headers{"x-note": {strings.Repeat("x", 70<<10)}}}}
+	if basis, text := basisOf(t, e, large, id); basis.Whole || !strings.HasPrefix(text, `{"tokens":{"users":{"claims":{"email":"ann@example.org"}}}}`) {
+		t.Errorf("of a large request: %s", text)
+	}
 }
 
 // TestBasisKeeps shows what is kept of a request: what the policy reads, and nothing beside it.

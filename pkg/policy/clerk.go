@@ -22,6 +22,7 @@ type clerk struct {
 	rest   string
 	asides []*aside
 
+	all    bool // what the policy does not read is written too; spots have what it reads
 	out    []byte
 	root   string // of what is masked
 	masked []string
@@ -242,7 +243,11 @@ func (c *clerk) keeps(at spot, name string) bool {
 	default:
 		return true
 	}
-	return !at.read.whole || slices.Contains(listed, name) || slices.Contains(listed, "*")
+	if slices.Contains(listed, name) || slices.Contains(listed, "*") {
+		return true
+	}
+	named := at.read != nil && !at.read.whole
+	return named && (!c.all || at.read.at(name) != nil)
 }
 
 // harmless tells whether a value is none, or a bit.
@@ -257,18 +262,25 @@ func harmless(value []byte) bool {
 // aside writes claims or a token's header, which are written down once for all checks with the token.
 func (c *clerk) aside(at spot) {
 	a := c.nextAside()
-	a.record.Do(func() {
-		var all sheet
-		if all.json(&part{whole: true}, a.source) != nil {
-			a.recorded = []byte("null") // it was written before, see asides.of
-			return
-		}
-		once := clerk{Recording: c.Recording, root: c.root, rest: string(all.bytes), path: slices.Clone(c.path)}
-		once.value(at)
-		a.recorded, a.masked = once.out, once.masked
-	})
+	if c.all { // what is kept of it depends on what the policy reads
+		recorded, masked := c.apart(at, a)
+		c.out, c.masked = append(c.out, recorded...), append(c.masked, masked...)
+		return
+	}
+	a.record.Do(func() { a.recorded, a.masked = c.apart(at, a) })
 	c.out = append(c.out, a.recorded...)
 	c.masked = append(c.masked, a.masked...)
+}
+
+// apart writes what stands aside, by itself.
+func (c *clerk) apart(at spot, a *aside) (recorded []byte, masked []string) {
+	var whole sheet
+	if whole.json(&part{whole: true}, a.source) != nil {
+		return []byte("null"), nil // it was written before, see asides.of
+	}
+	once := clerk{Recording: c.Recording, all: c.all, root: c.root, rest: string(whole.bytes), path: slices.Clone(c.path)}
+	once.value(at)
+	return once.out, once.masked
 }
 
 func (c *clerk) nextAside() *aside {
@@ -300,7 +312,7 @@ func (c *clerk) term(at spot, value ast.Value) {
 	case ast.Object:
 		c.raw("{")
 		v.Foreach(func(key, value *ast.Term) {
-			if name, ok := key.Value.(ast.String); ok && at.read.at(string(name)) != nil {
+			if name, ok := key.Value.(ast.String); ok && (c.all || at.read.at(string(name)) != nil) {
 				c.member(at, string(name), func(next spot) { c.term(next, value.Value) })
 			}
 		})

@@ -101,8 +101,17 @@ func CompileError(errs ast.Errors) error {
 	return fmt.Errorf("policy: compile: %w", errors.Join(lines...))
 }
 
-// decide takes one check to the decision, by way of the memo where it has one.
+// decide takes one check to the decision.
 func (s *snapshot) decide(ctx context.Context, now time.Time, req *authz.Request, id authz.Identity) (authz.Decision, error) {
+	decision, err := s.decideOnRead(ctx, now, req, id)
+	if decision.Basis != nil && s.limits.recording.Whole {
+		decision.Basis = s.wholeBasis(ctx, now, req, id, decision.Basis)
+	}
+	return decision, err
+}
+
+// decideOnRead decides on what the policy reads, by way of the memo where it has one.
+func (s *snapshot) decideOnRead(ctx context.Context, now time.Time, req *authz.Request, id authz.Identity) (authz.Decision, error) {
 	in := s.limits.sheet()
 	defer s.limits.done(in)
 	if err := (writer{in, s.limits.asides, s.bodies}).input(&s.reads.input, req, id); err != nil {

@@ -9,6 +9,12 @@ const (
 	DenyWhenFull  = "deny"
 )
 
+// The values of Keep.Input.
+const (
+	KeepRead = "read"
+	KeepAll  = "all"
+)
+
 // DecisionLog says where the record of each check goes, and what is in it: deploy/decision-log.md. The
 // service of policy.opa.decision_logs gets records too.
 type DecisionLog struct {
@@ -52,6 +58,11 @@ type DecisionLog struct {
 // Keep lists what is recorded beside what the policy reads. What may be a credential, by its name or
 // its shape, is masked all the same.
 type Keep struct {
+	// Input is what is recorded of the policy's input: what it reads, or all. With all, a policy that reads
+	// more than this one can be replayed ("sallyport replay"); records are several times as long, and each
+	// check pays for it.
+	Input string `yaml:"input" enum:"read,all"`
+
 	// Headers are names of headers.
 	Headers []string `yaml:"headers" format:"header" empty:"ok"`
 

@@ -25,7 +25,7 @@ func Default() Config {
 		Policy: Policy{Path: "envoy/authz/allow", MaxSteps: 1_000_000, Memo: Memo{MaxBytes: 32 << 20}},
 		DecisionLog: DecisionLog{
 			Stdout: true, WhenFull: DropWhenFull, BlockTimeout: 100 * time.Millisecond, QueueBytes: 16 << 20, QueueRecords: 65_536,
-			Keep: Keep{Claims: []string{
+			Keep: Keep{Input: KeepRead, Claims: []string{
 				"aud", "exp", "iat", "nbf", "jti", "azp", "client_id", "scope", "scp", "roles", "groups", "acr", "amr", "iss", "sub",
 			}},
 		},

@@ -99,7 +99,9 @@ type Decision struct {
 	Masked []string `protobuf:"bytes,30,rep,name=masked,proto3" json:"masked,omitempty"`
 	// The places that the policy's own rule, system.log.mask, has masked or removed, in input and where
 	// else the record would have them.
-	Withheld      []string `protobuf:"bytes,31,rep,name=withheld,proto3" json:"withheld,omitempty"`
+	Withheld []string `protobuf:"bytes,31,rep,name=withheld,proto3" json:"withheld,omitempty"`
+	// input is all of the policy's input, whether the policy read it or not.
+	WholeInput    bool `protobuf:"varint,32,opt,name=whole_input,json=wholeInput,proto3" json:"whole_input,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -349,6 +351,13 @@ func (x *Decision) GetWithheld() []string {
 		return x.Withheld
 	}
 	return nil
+}
+
+func (x *Decision) GetWholeInput() bool {
+	if x != nil {
+		return x.WholeInput
+	}
+	return false
 }
 
 // A Peer is one end of a connection.
@@ -638,7 +647,7 @@ var File_sallyport_decision_v1_decision_proto protoreflect.FileDescriptor
 
 const file_sallyport_decision_v1_decision_proto_rawDesc = "" +
 	"\n" +
-	"$sallyport/decision/v1/decision.proto\x12\x15sallyport.decision.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\v\n" +
+	"$sallyport/decision/v1/decision.proto\x12\x15sallyport.decision.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\v\n" +
 	"\bDecision\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x128\n" +
@@ -677,7 +686,9 @@ const file_sallyport_decision_v1_decision_proto_rawDesc = "" +
 	"incomplete\x18\x1d \x01(\tR\n" +
 	"incomplete\x12\x16\n" +
 	"\x06masked\x18\x1e \x03(\tR\x06masked\x12\x1a\n" +
-	"\bwithheld\x18\x1f \x03(\tR\bwithheld\x1a:\n" +
+	"\bwithheld\x18\x1f \x03(\tR\bwithheld\x12\x1f\n" +
+	"\vwhole_input\x18  \x01(\bR\n" +
+	"wholeInput\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
