@@ -1,15 +1,13 @@
 package gaps
 
 import (
-	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/sallyport/sallyport/pkg/history/routes"
 )
 
 // mend says of a gap what it is, how bad it is, and what closes it.
@@ -100,7 +98,7 @@ func (f *Finder) change(d detail, rego string, how func(stated map[string]any)) 
 	case rule != nil:
 		stated := maps.Clone(rule.Stated)
 		how(stated)
-		return "policy.data." + rule.Name + ": " + flow(stated)
+		return "policy.data." + rule.Name + ": " + routes.Line(stated)
 	case d.rule != "":
 		return "in " + strings.TrimSpace(d.rule+" "+d.route) + ", as a condition: " + rego
 	}
@@ -145,61 +143,6 @@ func (f *Finder) userSlot() string {
 		}
 	}
 	return "users"
-}
-
-// ruleKeys is the order in which people write a rule.
-var ruleKeys = []string{"path", "methods", "public", "tokens", "scopes", "roles", "claims", "principals", "ports", "acr", "max_age", "body"}
-
-// flow writes a rule as YAML on one line.
-func flow(stated map[string]any) string {
-	place := func(key string) int {
-		if i := slices.Index(ruleKeys, key); i >= 0 {
-			return i
-		}
-		return len(ruleKeys)
-	}
-	keys := slices.SortedFunc(maps.Keys(stated), func(a, b string) int {
-		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a, b))
-	})
-	node := yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
-	for _, key := range keys {
-		var name, value yaml.Node
-		if name.Encode(key) != nil || value.Encode(plain(stated[key])) != nil {
-			continue // of JSON's types nothing fails
-		}
-		value.Style |= yaml.FlowStyle
-		node.Content = append(node.Content, &name, &value)
-	}
-	text, err := yaml.Marshal(&node)
-	if err != nil {
-		return fmt.Sprint(stated)
-	}
-	return strings.Join(strings.Fields(string(text)), " ")
-}
-
-// plain is a value of JSON with numbers that YAML writes as such.
-func plain(value any) any {
-	switch value := value.(type) {
-	case json.Number:
-		if whole, err := value.Int64(); err == nil {
-			return whole
-		}
-		float, _ := value.Float64() // of JSON's numbers nothing fails but the range
-		return float
-	case map[string]any:
-		out := make(map[string]any, len(value))
-		for key, member := range value {
-			out[key] = plain(member)
-		}
-		return out
-	case []any:
-		out := make([]any, len(value))
-		for i, item := range value {
-			out[i] = plain(item)
-		}
-		return out
-	}
-	return value
 }
 
 // span is a duration as configurations have it.

@@ -3,6 +3,8 @@ package gaps
 import (
 	"fmt"
 	"strings"
+
+	"github.com/sallyport/sallyport/pkg/history/routes"
 )
 
 // unusedRules are those of the policy at hand that admitted nobody.
@@ -22,7 +24,7 @@ func (f *Finder) unusedRules() []Gap {
 		}
 		out = append(out, Gap{
 			Kind: UnusedRule, Risk: 2, Subject: strings.TrimSpace(rule.Name + " " + rule.Route), What: what,
-			Mend: "remove from policy.data: " + rule.Name + " " + flow(rule.Stated),
+			Mend: "remove from policy.data: " + rule.Name + " " + routes.Line(rule.Stated),
 		})
 	}
 	return out

@@ -1,0 +1,119 @@
+// Package learn proposes the least privilege that a decision log needs: rules for the shipped policy that
+// allow what was allowed, and nothing that was denied.
+//
+// The log is read several times, each time with as much memory as the proposal needs:
+//
+//  1. Which paths differ in what people would call a parameter (shape.go).
+//  2. What all allowed requests of one path, method and kind of caller have in common (profile.go). A rule
+//     is made of it, as narrow as that (rule.go).
+//  3. The rules decide about requests that nobody made, near to what they allow (suppose.go). Where the
+//     recorded policy is at hand and denies one, the rule is narrowed (narrow.go).
+//  4. The rules decide about every record again (verify.go). A rule that allows what was denied is
+//     narrowed, or given up, and the log is read again.
+//
+// A [Proposal] that would allow a denied request is never made. It says what it would deny, and why.
+package learn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sallyport/sallyport/pkg/authz"
+	"github.com/sallyport/sallyport/pkg/history"
+)
+
+// What is kept, however long the log is.
+const (
+	maxRules      = 500  // distinct paths, methods and kinds of callers
+	maxValues     = 64   // of a parameter of a path, of a claim or of a body's field
+	maxPaths      = 200  // of one rule, for when its path cannot have parameters
+	maxSubjects   = 200  // of one rule: users and workloads
+	maxIdentities = 40   // that are supposed to make requests which they did not make
+	maxCases      = 300  // allowed ones, and as many denied ones
+	maxDenials    = 1000 // that narrow rules, of one reading of the log
+	maxListed     = 100  // differences that are listed
+	rounds        = 8    // of narrowing by the log
+)
+
+// A Decide answers whether a policy allows a request, and names the rule, where it names one. It is called
+// concurrently.
+type Decide func(ctx context.Context, at time.Time, req *authz.Request, id authz.Identity) (allowed bool, rule string)
+
+// A Config says what is learned from.
+type Config struct {
+	// Read reads the whole log, from its beginning every time. It calls do concurrently.
+	Read func(ctx context.Context, do func(*history.Record) error) error
+
+	// Policy makes the shipped policy with data; close ends it. Rego makes that of a module, in the same way.
+	Policy func(ctx context.Context, data map[string]any) (decide Decide, closer func() error, err error)
+	Rego   func(ctx context.Context, module string) (decide Decide, closer func() error, err error)
+
+	// Recorded is the policy that made the record; nil: it is not at hand.
+	Recorded Decide
+
+	// Distinct is how many values a segment of a path must have had to become a parameter; 0 means 3.
+	Distinct int
+
+	// Workloads are slots whose tokens are workloads': other slots come first in a rule, since conditions on
+	// claims are about the first.
+	Workloads []string
+}
+
+// A learner is a Config at work.
+type learner struct {
+	Config
+	shapes   shapes
+	profiles []*profile
+	lost     map[string]*Loss // by reason: what was allowed and is not in the proposal
+	seen     seen
+	asked    int // requests that were supposed
+	unlike   int // samples that the recorded policy does not decide as they were recorded
+}
+
+// Learn reads the log and makes a proposal.
+func Learn(ctx context.Context, config Config) (*Proposal, error) {
+	if config.Distinct == 0 {
+		config.Distinct = 3
+	}
+	if config.Distinct < 2 || config.Distinct > maxValues {
+		return nil, fmt.Errorf("learn: %d distinct values: must be from 2 to %d", config.Distinct, maxValues)
+	}
+	l := &learner{Config: config, shapes: newShapes(config.Distinct), lost: map[string]*Loss{}, seen: newSeen()}
+	if err := l.Read(ctx, l.shapes.add); err != nil {
+		return nil, err
+	}
+	if err := l.profile(ctx); err != nil {
+		return nil, err
+	}
+	if len(l.profiles) == 0 {
+		return nil, errors.New("learn: the log has no allowed request that a policy decided, so there is nothing to allow")
+	}
+	for range rounds {
+		if err := l.suppose(ctx); err != nil {
+			return nil, err
+		}
+		v, err := l.verify(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if len(v.breaches) == 0 {
+			return l.propose(ctx, v)
+		}
+		l.narrow(v.breaches)
+	}
+	for range rounds {
+		v, err := l.verify(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if len(v.breaches) == 0 {
+			return l.propose(ctx, v)
+		}
+		for _, b := range v.breaches {
+			b.of.giveUp(b.id)
+		}
+	}
+	return nil, errors.New("learn: no proposal was found that denies all that was denied")
+}
