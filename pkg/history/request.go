@@ -1,143 +1,52 @@
 package history
 
-import (
-	"encoding/json"
-	"maps"
-	"net/url"
-	"strings"
-	"time"
+import "github.com/sallyport/sallyport/pkg/authz"
 
-	"github.com/sallyport/sallyport/pkg/authz"
-)
-
-// A basis is what a record's input has of a request beside the record's own members.
-type basis struct {
-	Attributes struct {
-		Request struct {
-			HTTP struct {
-				Headers map[string]any `json:"headers"`
-				Scheme  string         `json:"scheme"`
-			} `json:"http"`
-		} `json:"request"`
-		ContextExtensions map[string]string `json:"contextExtensions"`
-	} `json:"attributes"`
-	Query  map[string][]string `json:"parsed_query"`
-	Body   json.RawMessage     `json:"parsed_body"`
-	Tokens map[string]struct {
-		Claims map[string]any `json:"claims"`
-		Header map[string]any `json:"header"`
-	} `json:"tokens"`
-}
-
-func (r *Record) basis() basis {
-	var b basis
-	decoder := json.NewDecoder(strings.NewReader(string(r.Input)))
-	decoder.UseNumber()
-	_ = decoder.Decode(&b) // what is not there, or of another type, is what the record does not have
-	return b
-}
-
-// Request is the request again, as far as the record has it: what neither stands in every record nor
-// was read by the policy is missing, and what was masked says so. It is for asking about requests like
-// this one; a fault of the path is in Fault.
+// Request is the request as far as the record has it beside the input: what is empty in it is not known,
+// and texts may have masked parts. The headers and the query are those that were kept; the path has no
+// query. A check of Envoy's network filter has no HTTP.
 func (r *Record) Request() *authz.Request {
-	b := r.basis()
-	out := &authz.Request{
-		Time:              r.Time,
-		Source:            authz.Peer{Address: r.Source.Address, Port: r.Source.Port, Principal: r.Source.Principal},
-		Destination:       authz.Peer{Address: r.Destination.Address, Port: r.Destination.Port, Principal: r.Destination.Principal},
-		ContextExtensions: b.Attributes.ContextExtensions,
+	req := &authz.Request{
+		Source:      authz.Peer{Address: r.Source.Address, Principal: r.Source.Principal, Port: r.Source.Port},
+		Destination: authz.Peer{Address: r.Destination.Address, Principal: r.Destination.Principal, Port: r.Destination.Port},
 	}
-	if r.Method == "" {
-		return out
+	if r.Method == "" && r.Host == "" && r.Path == "" {
+		return req
 	}
-	raw, query := r.Path, url.Values(b.Query)
-	if len(query) > 0 {
-		raw += "?" + query.Encode()
-	}
-	path, err := authz.ParsePath(raw)
-	out.Fault = err
-	out.HTTP = &authz.HTTP{
-		Method: r.Method, Scheme: b.Attributes.Request.HTTP.Scheme, Host: r.Host, Path: path,
-		Headers: authz.Headers{":method": {r.Method}, ":path": {raw}, ":authority": {r.Host}},
-	}
-	r.fill(out.HTTP, &b)
-	return out
+	req.HTTP = &authz.HTTP{Method: r.Method, Host: r.Host, Path: authz.Path{Raw: r.Path, Query: lists(r.Query)}, Headers: lists(r.Headers)}
+	return req
 }
 
-// fill adds the headers and the body.
-func (r *Record) fill(to *authz.HTTP, b *basis) {
-	for name, value := range r.Headers {
-		to.Headers[name] = []string{value}
-	}
-	for name, value := range b.Attributes.Request.HTTP.Headers {
-		if text, ok := value.(string); ok {
-			to.Headers[name] = []string{text}
-		}
-	}
-	if body := b.body(); body != nil {
-		to.Body, to.Size = string(body), int64(len(body))
-		to.Headers["content-type"] = []string{"application/json"}
-	}
-}
-
-// Body is the body that the policy read, as JSON; nil where the record has none.
-func (r *Record) Body() json.RawMessage {
-	b := r.basis()
-	return b.body()
-}
-
-func (b *basis) body() json.RawMessage {
-	if string(b.Body) == "null" {
+// lists has each text as the only one of a list.
+func lists(texts map[string]string) map[string][]string {
+	if texts == nil {
 		return nil
 	}
-	return b.Body
-}
-
-// Identity is who asked, as far as the record has it: of the claims, those that are kept and those that
-// the policy read.
-func (r *Record) Identity() authz.Identity {
-	b := r.basis()
-	out := authz.Identity{Tokens: make(map[string]authz.Token, len(r.Tokens))}
-	for slot, token := range r.Tokens {
-		if token.Status != authz.TokenValid {
-			out.Tokens[slot] = authz.Token{Status: authz.TokenMissing}
-			continue
-		}
-		read := b.Tokens[slot]
-		claims := maps.Clone(token.Claims)
-		if claims == nil {
-			claims = map[string]any{}
-		}
-		maps.Copy(claims, read.Claims)
-		claims["iss"] = token.Issuer
-		if token.Subject != "" {
-			claims["sub"] = token.Subject
-		}
-		header := read.Header
-		if header == nil {
-			header = map[string]any{"alg": token.Algorithm}
-		}
-		out.Tokens[slot] = authz.Token{Status: authz.TokenValid, Issuer: token.Issuer, Claims: claims, Header: header}
+	out := make(map[string][]string, len(texts))
+	for name, text := range texts {
+		out[name] = []string{text}
 	}
 	return out
 }
 
-// Lifetime is from iat to exp of a token; 0 where the record does not have both.
-func (t Token) Lifetime() time.Duration {
-	from, ok1 := seconds(t.Claims["iat"])
-	to, ok2 := seconds(t.Claims["exp"])
-	if !ok1 || !ok2 || to < from {
-		return 0
+// Identity has every slot of the record's tokens, with the claims that were kept.
+func (r *Record) Identity() authz.Identity {
+	if len(r.Tokens) == 0 {
+		return authz.Identity{}
 	}
-	return time.Duration((to - from) * float64(time.Second))
-}
-
-func seconds(claim any) (float64, bool) {
-	number, ok := claim.(json.Number)
-	if !ok {
-		return 0, false
+	id := authz.Identity{Tokens: make(map[string]authz.Token, len(r.Tokens))}
+	for slot, kept := range r.Tokens {
+		token := authz.Token{Status: kept.Status, Issuer: kept.Issuer, Claims: kept.Claims}
+		if kept.Subject != "" {
+			token.Claims = map[string]any{"sub": kept.Subject}
+			for name, value := range kept.Claims {
+				token.Claims[name] = value
+			}
+		}
+		if kept.Algorithm != "" {
+			token.Header = map[string]any{"alg": kept.Algorithm}
+		}
+		id.Tokens[slot] = token
 	}
-	value, err := number.Float64()
-	return value, err == nil
+	return id
 }

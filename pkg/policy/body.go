@@ -21,6 +21,17 @@ type bodyReader struct {
 	skip        bool         // nothing is shown of any body
 }
 
+// same tells whether another shows the same of every body.
+func (r bodyReader) same(other bodyReader) bool {
+	digest := func(d *descriptors) string {
+		if d == nil {
+			return ""
+		}
+		return d.digest
+	}
+	return r.skip == other.skip && digest(r.descriptors) == digest(other.descriptors)
+}
+
 // read parses the body by its media type: JSON, a form, a multipart form, or a gRPC message.
 // Without a body, with a part of one, and with any other media type it is null.
 //

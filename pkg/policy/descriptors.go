@@ -27,6 +27,7 @@ type descriptors struct {
 	types types
 
 	maxMessage int64 // of a message that was compressed
+	digest     string
 }
 
 // Types find extensions, and what an Any holds: a message of the set, or one that is part of
@@ -76,6 +77,7 @@ func (s *source) addDescriptors(config Config) error {
 		return mistake("protoDescriptor", "%s: %w", name, err)
 	}
 	s.bodies.descriptors.maxMessage = config.MaxBodyBytes
-	s.loose = append(s.loose, digest([]byte("descriptors"), raw))
+	s.bodies.descriptors.digest = digest([]byte("descriptors"), raw)
+	s.loose = append(s.loose, s.bodies.descriptors.digest)
 	return nil
 }

@@ -92,6 +92,9 @@ func open(ctx context.Context, config Config) (*Engine, error) {
 	if e.capabilities, err = config.Capabilities.OPA(); err != nil {
 		return nil, err
 	}
+	if config.Offline {
+		e.capabilities.AllowNet = []string{} // not nil, which is every host
+	}
 	if err := e.openOPA(ctx); err != nil {
 		return nil, err
 	}

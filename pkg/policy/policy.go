@@ -186,6 +186,10 @@ type Config struct {
 	// Recording gives decisions their [authz.Basis]; nil means that nobody records it.
 	Recording *Recording
 
+	// Offline is for a [Replay]: nothing that the policy calls reaches the network, whatever Capabilities
+	// allow, and a missing entrypoint is no error.
+	Offline bool
+
 	// Logger receives what an operator should know; nil means nothing does.
 	Logger *slog.Logger
 

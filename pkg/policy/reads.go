@@ -69,9 +69,14 @@ func (p *part) below() { p.whole, p.members = true, nil }
 func everything() reads { return reads{input: part{whole: true}} }
 
 // findReads looks through the entrypoint and all rules that can be reached from it.
-func (s *snapshot) findReads() reads {
-	f := &readFinder{snapshot: s, withData: s.replacesData(), compiler: s.compiler, seen: map[visit]bool{}, found: reads{deterministic: true}}
-	f.reach(s.entrypoint)
+func (s *snapshot) findReads() reads { return s.newReadFinder().find() }
+
+func (s *snapshot) newReadFinder() *readFinder {
+	return &readFinder{snapshot: s, withData: s.replacesData(), compiler: s.compiler, seen: map[visit]bool{}, found: reads{deterministic: true}}
+}
+
+func (f *readFinder) find() reads {
+	f.reach(f.snapshot.entrypoint)
 	for len(f.queue) > 0 {
 		next := f.queue[0]
 		f.queue = f.queue[1:]
@@ -89,6 +94,7 @@ type readFinder struct {
 	queue    []visit
 	aliases  aliases // of the rule that is walked
 	found    reads
+	mentions *mentions // which expression reads what; nil: nobody wants to know
 }
 
 // A visit is of a rule. As an alias, its value is not looked at: who refers to it does that.
@@ -115,7 +121,7 @@ func (f *readFinder) reach(ref ast.Ref) {
 		base, name := f.base(rule), rule.Ref()
 		next := visit{rule, base != nil && ref.HasPrefix(name)}
 		if next.asAlias {
-			f.found.input.add(stringPrefix(base.Concat(ref[len(name):]))[1:]).below()
+			f.all(stringPrefix(base.Concat(ref[len(name):])))
 		}
 		if !f.seen[next] {
 			f.seen[next] = true
@@ -140,6 +146,11 @@ func (f *readFinder) visit(x any) bool {
 			f.walk(term)
 		}
 	case *ast.Expr:
+		if f.mentions.enter(x) {
+			f.walk(x)
+			f.mentions.leave()
+			return true
+		}
 		return f.condition(x) || f.alias(x)
 	case ast.Ref:
 		f.ref(f.aliases.resolve(x))
@@ -163,7 +174,7 @@ func (f *readFinder) condition(e *ast.Expr) bool {
 	if !ok || !isPath(ref) {
 		return false
 	}
-	f.found.input.add(ref[1:])
+	f.some(ref)
 	return true
 }
 
@@ -174,14 +185,26 @@ func (f *readFinder) alias(e *ast.Expr) bool {
 	if !ok || f.aliases[name] == nil {
 		return false
 	}
-	f.found.input.add(ref[1:])
+	f.some(ref)
 	return true
+}
+
+// some reads of an object only that it is there, and of any other value all.
+func (f *readFinder) some(path ast.Ref) {
+	f.found.input.add(path[1:])
+	f.mentions.add(path[1:], someOf)
+}
+
+// all reads what is there.
+func (f *readFinder) all(path ast.Ref) {
+	f.found.input.add(path[1:]).below()
+	f.mentions.add(path[1:], allOf)
 }
 
 func (f *readFinder) ref(ref ast.Ref) {
 	switch {
 	case ref[0].Equal(ast.InputRootDocument):
-		f.found.input.add(stringPrefix(ref)[1:]).below()
+		f.all(stringPrefix(ref))
 	case ref[0].Equal(ast.DefaultRootDocument):
 		f.reach(ref)
 	case isNondeterministic(ref.String()):
@@ -189,6 +212,7 @@ func (f *readFinder) ref(ref ast.Ref) {
 		if b := ast.BuiltinMap[ref.String()]; !b.Nondeterministic {
 			f.found.unrecorded = b.Name
 		}
+		f.mentions.call(ref.String())
 	default:
 		f.walk(ref[0])
 	}

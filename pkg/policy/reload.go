@@ -28,6 +28,9 @@ func (e *Engine) load(ctx context.Context) error {
 		return err
 	}
 	made, missing, err := newEdition(ctx, src, e.choices, e.limits)
+	if e.config.Offline {
+		missing = nil
+	}
 	if err := errors.Join(missing, err); err != nil {
 		return err
 	}

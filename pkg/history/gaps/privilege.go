@@ -83,7 +83,7 @@ func (p *privileges) allows(ctx context.Context, what, who *history.Record, id a
 	asked := *what
 	asked.Source = who.Source
 	asked.Path = own(what, who)
-	req := asked.Request()
+	req := asked.Remake()
 	return req.Fault == nil && p.config.Policy.Allows(ctx, what.Time, req, id)
 }
 
@@ -130,7 +130,7 @@ func (p *privileges) exercises(ctx context.Context) map[holder]*exercise {
 			if pair == nil || pair.allowed == 0 {
 				continue
 			}
-			id := pair.sample.Identity()
+			id := pair.sample.RemakeIdentity()
 			if !p.allows(ctx, pair.sample, pair.sample, id) {
 				p.unlike++
 				continue
@@ -229,7 +229,7 @@ func (p *privileges) reach(ctx context.Context, principal string) {
 	if who == nil {
 		return
 	}
-	id := who.Identity()
+	id := who.RemakeIdentity()
 	used, decisions, less := 0, 0, p.withLess(principal)
 	var unused []string
 	for _, pattern := range p.patterns {
@@ -300,7 +300,7 @@ func (p *privileges) mendExcess(ctx context.Context, principal string, unused []
 	for _, g := range p.idleOf(principal) {
 		closed := 0
 		for _, pattern := range unused {
-			if !p.allows(ctx, p.of[pattern], who, without(who.Identity(), g)) {
+			if !p.allows(ctx, p.of[pattern], who, without(who.RemakeIdentity(), g)) {
 				closed++
 			}
 		}

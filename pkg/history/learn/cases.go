@@ -98,7 +98,7 @@ func caseOf(r *history.Record) testCase {
 	if text := r.Body(); text != nil && decode(text, &body) == nil {
 		c.Request.JSON = routes.Plain(body)
 	}
-	for slot, token := range r.Identity().Tokens {
+	for slot, token := range r.RemakeIdentity().Tokens {
 		if token.Status != authz.TokenValid {
 			continue
 		}

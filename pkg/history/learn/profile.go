@@ -187,7 +187,7 @@ func (p *profile) add(r *history.Record) {
 		p.principals.add(r.Source.Principal, maxSubjects)
 	}
 	if slots := p.caller.tokens(); len(slots) > 0 {
-		p.token(r.Identity().Tokens[slots[0]])
+		p.token(r.RemakeIdentity().Tokens[slots[0]])
 	}
 	body := map[string]any{}
 	if text := r.Body(); text != nil && decode(text, &body) == nil {
@@ -244,7 +244,7 @@ func (p *profile) lastRoles(r *history.Record) map[string]bool {
 	if len(slots) == 0 {
 		return nil
 	}
-	return rolesOf(r.Identity().Tokens[slots[0]].Claims)
+	return rolesOf(r.RemakeIdentity().Tokens[slots[0]].Claims)
 }
 
 // fleeting are claims that say nothing of who asks, or have conditions of their own.

@@ -42,7 +42,7 @@ func (l *learner) suppose(ctx context.Context) error {
 func (l *learner) compare(ctx context.Context) int {
 	unlike := 0
 	check := func(r *history.Record) {
-		if allowed, _ := l.Recorded(ctx, r.Time, r.Request(), r.Identity()); allowed != r.Allowed {
+		if allowed, _ := l.Recorded(ctx, r.Time, r.Remake(), r.RemakeIdentity()); allowed != r.Allowed {
 			unlike++
 		}
 	}
@@ -106,7 +106,7 @@ func (l *learner) questions(p *profile) []question {
 	}
 	var ids []suspect
 	for _, who := range whos {
-		ids = append(ids, suspect{who.Identity(), who.Source})
+		ids = append(ids, suspect{who.RemakeIdentity(), who.Source})
 	}
 	for _, s := range p.samples {
 		ids = append(ids, changes(s)...)
@@ -118,7 +118,7 @@ func (l *learner) questions(p *profile) []question {
 	}
 	for _, s := range p.samples {
 		for _, body := range bodies(s) {
-			out = append(out, ask(s, s.Path, suspect{s.Identity(), s.Source}, &body))
+			out = append(out, ask(s, s.Path, suspect{s.RemakeIdentity(), s.Source}, &body))
 		}
 	}
 	return out
@@ -142,7 +142,7 @@ func nobody(r *history.Record) map[string]history.Token {
 func ask(sample *history.Record, path string, who suspect, body *string) question {
 	changed := *sample
 	changed.Path, changed.Source = path, who.from
-	q := question{at: sample.Time, req: changed.Request(), id: who.id}
+	q := question{at: sample.Time, req: changed.Remake(), id: who.id}
 	if body != nil && q.req.HTTP != nil {
 		q.req.HTTP.Body, q.req.HTTP.Size = *body, int64(len(*body))
 		q.req.HTTP.Headers["content-type"] = []string{"application/json"}
@@ -176,7 +176,7 @@ func (l *learner) pathsOf(p *profile, id authz.Identity) []string {
 
 // changes are who made a request, each with one thing changed.
 func changes(r *history.Record) []suspect {
-	id := r.Identity()
+	id := r.RemakeIdentity()
 	out := []suspect{{id, r.Source}}
 	for _, principal := range []string{"", "spiffe://" + another + "/x"} {
 		from := r.Source

@@ -77,7 +77,7 @@ func (l *learner) replay(ctx context.Context, v *replayed, r *history.Record, de
 	}
 	q, allowed, name := question{}, false, ""
 	if why == "" {
-		q = question{r.Time, r.Request(), r.Identity()}
+		q = question{r.Time, r.Remake(), r.RemakeIdentity()}
 		allowed, name = decide(ctx, q.at, q.req, q.id)
 	}
 	v.mu.Lock()
