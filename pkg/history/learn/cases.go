@@ -40,7 +40,8 @@ type expectation struct {
 	Allowed bool `yaml:"allowed"`
 }
 
-// cases writes the samples of what is allowed and of what was denied.
+// cases writes the samples of what is allowed and of what was denied, for a policy with data or, without
+// any, for one that needs none.
 func (l *learner) cases(rules []rule, made map[string]any) string {
 	out, slots := file{Data: made}, map[string]bool{}
 	add := func(r *history.Record) {

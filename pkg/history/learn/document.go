@@ -26,6 +26,9 @@ func (p *Proposal) Document() *report.Document {
 		},
 		Note: p.note(),
 	}
+	if p.Unsure > 0 {
+		d.Facts = append(d.Facts, report.Fact{Name: "denied before, not certain now", Value: strconv.Itoa(p.Unsure), Tone: report.Warning})
+	}
 	for _, why := range slices.Sorted(maps.Keys(p.Skipped)) {
 		d.Facts = append(d.Facts, report.Fact{Name: "denied, not by the policy", Value: fmt.Sprintf("%d: %s", p.Skipped[why], why)})
 	}

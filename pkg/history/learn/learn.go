@@ -37,21 +37,30 @@ const (
 	rounds        = 8    // of narrowing by the log
 )
 
-// A Decide answers whether a policy allows a request, and names the rule, where it names one. It is called
-// concurrently.
-type Decide func(ctx context.Context, at time.Time, req *authz.Request, id authz.Identity) (allowed bool, rule string)
+// A Policy is one that is asked. Its functions are called concurrently.
+type Policy struct {
+	// Decide asks about a request of the past or one that never was, and says which rule decided, where the
+	// policy names it.
+	Decide func(ctx context.Context, at time.Time, req *authz.Request, id authz.Identity) (allowed bool, rule string)
+
+	// Again decides again what was recorded. The error is a [*replay.Undecided] where the record does not
+	// tell enough; any other ends the learning.
+	Again func(ctx context.Context, r *history.Record) (allowed bool, rule string, err error)
+
+	Close func() error
+}
 
 // A Config says what is learned from.
 type Config struct {
 	// Read reads the whole log, from its beginning every time. It calls do concurrently.
 	Read func(ctx context.Context, do func(*history.Record) error) error
 
-	// Policy makes the shipped policy with data; close ends it. Rego makes that of a module, in the same way.
-	Policy func(ctx context.Context, data map[string]any) (decide Decide, closer func() error, err error)
-	Rego   func(ctx context.Context, module string) (decide Decide, closer func() error, err error)
+	// Make makes the shipped policy with data; MakeRego a policy of a module, likewise.
+	Make     func(ctx context.Context, data map[string]any) (*Policy, error)
+	MakeRego func(ctx context.Context, module string) (*Policy, error)
 
 	// Recorded is the policy that made the record; nil: it is not at hand.
-	Recorded Decide
+	Recorded *Policy
 
 	// Distinct is how many values a segment of a path must have had to become a parameter; 0 means 3.
 	Distinct int
@@ -69,7 +78,7 @@ type learner struct {
 	lost     map[string]*Loss // by reason: what was allowed and is not in the proposal
 	seen     seen
 	asked    int // requests that were supposed
-	unlike   int // samples that the recorded policy does not decide as they were recorded
+	unlike   int // decisions that the recorded policy does not make as they were recorded
 }
 
 // Learn reads the log and makes a proposal.

@@ -3,6 +3,7 @@ package learn
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/pkg/authz"
 	"github.com/sallyport/sallyport/pkg/history"
+	"github.com/sallyport/sallyport/pkg/history/replay"
 )
 
 // A profile is what the allowed requests of one route have in common.
@@ -92,7 +94,6 @@ type seen struct {
 	identities map[string]*history.Record // by principal
 	denials    map[string]*history.Record // one of each pattern and principal
 	roles      map[string]int             // of all allowed requests
-	unlike     *history.Record            // that the recorded policy decides otherwise
 }
 
 func newSeen() seen {
@@ -101,7 +102,7 @@ func newSeen() seen {
 
 // profile reads the log for what requests have in common.
 func (l *learner) profile(ctx context.Context) error {
-	if err := l.Read(ctx, l.note); err != nil {
+	if err := l.Read(ctx, func(r *history.Record) error { return l.note(ctx, r) }); err != nil {
 		return err
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(l.seen.found), compareRoutes) {
@@ -117,13 +118,20 @@ func compareRoutes(a, b route) int {
 	return strings.Compare(key(a), key(b))
 }
 
-func (l *learner) note(r *history.Record) error {
+func (l *learner) note(ctx context.Context, r *history.Record) error {
 	if r.Entrypoint == "" {
 		return nil
+	}
+	like, err := l.reproduces(ctx, r)
+	if err != nil {
+		return err
 	}
 	who := l.caller(r)
 	l.seen.mu.Lock()
 	defer l.seen.mu.Unlock()
+	if !like {
+		l.unlike++
+	}
 	keep(l.seen.identities, r.Principal(), r, maxIdentities)
 	if unfit(r) != "" {
 		return nil // verify counts it
@@ -151,6 +159,18 @@ func (l *learner) note(r *history.Record) error {
 		l.seen.roles[role]++
 	}
 	return nil
+}
+
+// reproduces tells whether the recorded policy makes the decision again.
+func (l *learner) reproduces(ctx context.Context, r *history.Record) (bool, error) {
+	if l.Recorded == nil || !r.Allowed && !isDenial(r) {
+		return true, nil
+	}
+	allowed, _, err := l.Recorded.Again(ctx, r)
+	if _, undecided := errors.AsType[*replay.Undecided](err); undecided {
+		return true, nil // the record does not say enough to contradict it
+	}
+	return allowed == r.Allowed, err
 }
 
 // keep keeps the earliest record of a name, as long as there is room.

@@ -16,6 +16,7 @@ type Proposal struct {
 	Allowed      int            `json:"allowed"`       // as before
 	Denied       int            `json:"denied"`        // as before
 	NewlyAllowed int            `json:"newly_allowed"` // 0, or there is no proposal
+	Unsure       int            `json:"unsure"`        // denied, and the record does not tell whether they still would be
 	NewlyDenied  []Loss         `json:"newly_denied"`  // by pattern and reason
 	Skipped      map[string]int `json:"skipped"`       // denied, and not by the policy's word: by reason
 	Supposed     int            `json:"supposed"`      // requests that nobody made, which the recorded policy was asked about
@@ -23,7 +24,8 @@ type Proposal struct {
 	Routes       []any          `json:"routes"`        // policy.data.routes
 	Network      []any          `json:"network"`       // policy.data.network
 	Rego         string         `json:"rego"`          // the same, as a policy
-	Cases        string         `json:"-"`             // the record as request cases, for both
+	RouteCases   string         `json:"-"`             // the record as request cases, with the rules in them
+	RegoCases    string         `json:"-"`             // for the Rego
 
 	rules []rule
 }
@@ -34,29 +36,28 @@ func (l *learner) propose(ctx context.Context, before *replayed) (*Proposal, err
 	slices.SortStableFunc(rules, compareRules)
 	made, names := data(rules)
 	module := rego(rules, before)
-	byRules, closeRules, err := l.Policy(ctx, made)
+	byRules, err := l.Make(ctx, made)
 	if err != nil {
 		return nil, fmt.Errorf("learn: make the proposal: %w", err)
 	}
-	byRego, closeRego, err := l.Rego(ctx, module)
+	byRego, err := l.MakeRego(ctx, module)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("learn: make the proposal in Rego: %w", err), closeRules())
+		return nil, errors.Join(fmt.Errorf("learn: make the proposal in Rego: %w", err), byRules.Close())
 	}
 	v, w := newReplayed(), newReplayed()
 	err = l.Read(ctx, func(r *history.Record) error {
-		l.replay(ctx, v, r, byRules, names)
-		l.replay(ctx, w, r, byRego, names)
-		return nil
+		return errors.Join(l.replay(ctx, v, r, byRules, names), l.replay(ctx, w, r, byRego, names))
 	})
-	if err := errors.Join(err, closeRules(), closeRego()); err != nil {
+	if err := errors.Join(err, byRules.Close(), byRego.Close()); err != nil {
 		return nil, fmt.Errorf("learn: decide the log again: %w", err)
 	}
 	if len(v.breaches)+len(w.breaches) > 0 || v.allowed != w.allowed || v.denied != w.denied {
 		return nil, fmt.Errorf("learn: there is no proposal: rules and Rego allow %d and %d of what was denied, and %d and %d of what was allowed", len(v.breaches), len(w.breaches), v.allowed, w.allowed)
 	}
 	out := &Proposal{
-		Decisions: v.decisions, Allowed: v.allowed, Denied: v.denied, NewlyDenied: v.lost(), Skipped: v.skipped,
-		Supposed: l.asked, Unproven: l.unproven(), Rego: module, Cases: l.cases(rules, made), rules: rules,
+		Decisions: v.decisions, Allowed: v.allowed, Denied: v.denied, Unsure: v.unsure, NewlyDenied: v.lost(), Skipped: v.skipped,
+		Supposed: l.asked, Unproven: l.unproven(), Rego: module, rules: rules,
+		RouteCases: l.cases(rules, made), RegoCases: l.cases(rules, nil),
 	}
 	out.Routes, out.Network = list(made["routes"]), list(made["network"])
 	return out, nil

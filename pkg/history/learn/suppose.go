@@ -21,11 +21,8 @@ func named(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
 // what allows one that the recorded policy denies, until there is none. Rules only become narrower, so
 // what was looked through stays good.
 func (l *learner) suppose(ctx context.Context) error {
-	if l.Recorded == nil {
-		return nil
-	}
-	if l.unlike = l.compare(ctx); l.unlike > 0 {
-		return nil // it is another policy, and its word is not that of the record
+	if l.Recorded == nil || l.unlike > 0 {
+		return nil // what another policy says is not the word of the record
 	}
 	done := map[*profile]bool{}
 	l.asked = 0
@@ -38,31 +35,10 @@ func (l *learner) suppose(ctx context.Context) error {
 	}
 }
 
-// compare counts the samples that the recorded policy does not decide as they were recorded.
-func (l *learner) compare(ctx context.Context) int {
-	unlike := 0
-	check := func(r *history.Record) {
-		if allowed, _ := l.Recorded(ctx, r.Time, r.Remake(), r.RemakeIdentity()); allowed != r.Allowed {
-			unlike++
-		}
-	}
-	for _, p := range l.profiles {
-		for _, r := range p.samples {
-			check(r)
-		}
-	}
-	for _, r := range l.seen.denials {
-		if isDenial(r) {
-			check(r)
-		}
-	}
-	return unlike
-}
-
 // supposed are the breaches that are found around the profiles that are not done; those without any are.
 func (l *learner) supposed(ctx context.Context, done map[*profile]bool) ([]breach, error) {
 	made, names := data(l.all())
-	decide, closer, err := l.Policy(ctx, made)
+	proposal, err := l.Make(ctx, made)
 	if err != nil {
 		return nil, fmt.Errorf("learn: make the proposal: %w", err)
 	}
@@ -74,11 +50,11 @@ func (l *learner) supposed(ctx context.Context, done map[*profile]bool) ([]breac
 		done[p] = true
 		for _, q := range l.questions(p) {
 			l.asked++
-			allowed, name := decide(ctx, q.at, q.req, q.id)
+			allowed, name := proposal.Decide(ctx, q.at, q.req, q.id)
 			if !allowed {
 				continue
 			}
-			if right, _ := l.Recorded(ctx, q.at, q.req, q.id); !right && names[name] != nil {
+			if right, _ := l.Recorded.Decide(ctx, q.at, q.req, q.id); !right && names[name] != nil {
 				out = append(out, breach{names[name].of[0], "as of " + p.samples[0].ID + ", changed", q.req, q.id})
 				done[p] = false
 			}
@@ -87,7 +63,7 @@ func (l *learner) supposed(ctx context.Context, done map[*profile]bool) ([]breac
 			break
 		}
 	}
-	if err := closer(); err != nil {
+	if err := proposal.Close(); err != nil {
 		return nil, fmt.Errorf("learn: %w", err)
 	}
 	if ctx.Err() != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport/sallyport/pkg/authz"
 	"github.com/sallyport/sallyport/pkg/history"
+	"github.com/sallyport/sallyport/pkg/history/replay"
 )
 
 // A question is a request and who makes it.
@@ -36,6 +37,7 @@ type replayed struct {
 	decisions int
 	allowed   int // as before
 	denied    int // as before
+	unsure    int // denied, and the record does not tell whether it still would be
 	skipped   map[string]int
 	losses    map[[2]string]*Loss
 	breaches  []breach
@@ -53,16 +55,15 @@ func isDenial(r *history.Record) bool {
 // verify decides the whole log with the rules as they are.
 func (l *learner) verify(ctx context.Context) (*replayed, error) {
 	made, names := data(l.all())
-	decide, closer, err := l.Policy(ctx, made)
+	proposal, err := l.Make(ctx, made)
 	if err != nil {
 		return nil, fmt.Errorf("learn: make the proposal: %w", err)
 	}
 	v := newReplayed()
 	err = l.Read(ctx, func(r *history.Record) error {
-		l.replay(ctx, v, r, decide, names)
-		return nil
+		return l.replay(ctx, v, r, proposal, names)
 	})
-	return v, errors.Join(err, closer())
+	return v, errors.Join(err, proposal.Close())
 }
 
 func newReplayed() *replayed {
@@ -70,15 +71,17 @@ func newReplayed() *replayed {
 }
 
 // replay decides one record again.
-func (l *learner) replay(ctx context.Context, v *replayed, r *history.Record, decide Decide, names map[string]*rule) {
+func (l *learner) replay(ctx context.Context, v *replayed, r *history.Record, proposal *Policy, names map[string]*rule) error {
 	why := unfit(r)
 	if why == "" && !r.Allowed && !isDenial(r) {
 		why = "the server failed"
 	}
-	q, allowed, name := question{}, false, ""
+	allowed, name, unsure := false, "", ""
 	if why == "" {
-		q = question{r.Time, r.Remake(), r.RemakeIdentity()}
-		allowed, name = decide(ctx, q.at, q.req, q.id)
+		var err error
+		if allowed, name, unsure, err = again(ctx, proposal, r); err != nil {
+			return err
+		}
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -88,17 +91,44 @@ func (l *learner) replay(ctx context.Context, v *replayed, r *history.Record, de
 		v.skipped[why]++
 	case why != "":
 		v.lose(r, why)
+	case r.Allowed && unsure != "":
+		v.lose(r, unsure)
 	case r.Allowed && allowed:
 		v.allowed++
 	case r.Allowed:
 		v.lose(r, l.reason(r))
+	case !allowed && unsure != "":
+		v.unsure++
 	case !allowed:
 		v.denied++
-	case len(v.breaches) < maxDenials && names[name] != nil:
-		v.breaches = append(v.breaches, breach{names[name].of[0], r.ID, q.req, q.id})
-	case len(v.breaches) < maxDenials:
-		v.breaches = append(v.breaches, breach{nil, r.ID, q.req, q.id})
+	default:
+		v.breach(r, names[name])
 	}
+	return nil
+}
+
+// again decides a record again. Where it does not tell enough, unsure says what is missing, and the answer
+// is that to a request without it.
+func again(ctx context.Context, proposal *Policy, r *history.Record) (allowed bool, rule, unsure string, err error) {
+	allowed, rule, err = proposal.Again(ctx, r)
+	undecided, ok := errors.AsType[*replay.Undecided](err)
+	if !ok {
+		return allowed, rule, "", err
+	}
+	allowed, rule = proposal.Decide(ctx, r.Time, r.Remake(), r.RemakeIdentity())
+	return allowed, rule, "the record does not tell enough: " + undecided.Error(), nil
+}
+
+// breach notes a denied record that would be allowed.
+func (v *replayed) breach(r *history.Record, by *rule) {
+	if len(v.breaches) >= maxDenials {
+		return
+	}
+	b := breach{id: r.ID, req: r.Remake(), whom: r.RemakeIdentity()}
+	if by != nil {
+		b.of = by.of[0]
+	}
+	v.breaches = append(v.breaches, b)
 }
 
 // reason says why an allowed request is not in the proposal.
