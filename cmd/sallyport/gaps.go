@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -18,7 +16,6 @@ import (
 	"github.com/sallyport/sallyport/pkg/history"
 	"github.com/sallyport/sallyport/pkg/history/gaps"
 	"github.com/sallyport/sallyport/pkg/policy"
-	"github.com/sallyport/sallyport/policies"
 )
 
 // gapsFlags are those of the command gaps.
@@ -114,32 +111,27 @@ func findGaps(cmd *cobra.Command, flags gapsFlags) error {
 	return writeDocument(cmd.OutOrStdout(), flags.format, found.Document(most), found)
 }
 
-// A hand is a policy that is asked about requests of the past.
+// A hand is a policy that is asked about requests of the past, without a network.
 type hand struct {
 	engine *policy.Engine
-	cfg    *config.Config // nil where a directory was given
+	cfg    *config.Config // nil where no configuration was given
 	clock  clock
 }
 
-// takePolicy makes the policy of a configuration, or of a directory.
+// takePolicy makes the policy of a configuration, a directory or a bundle.
 func takePolicy(ctx context.Context, name string) (*hand, error) {
 	h := &hand{}
-	asked := policy.Config{Files: []string{name}, Default: policies.FS, Library: policies.Library}
-	info, err := os.Stat(name)
+	given, err := policyAt(name, nil)
 	if err != nil {
 		return nil, err
 	}
-	if !info.IsDir() {
+	if isConfig(name) {
 		if h.cfg, err = config.Load(name); err != nil {
 			return nil, err
 		}
-		asked = policyConfig(h.cfg, slog.New(slog.DiscardHandler))
 	}
-	asked.Now = h.clock.now
-	if h.engine, err = policy.New(ctx, asked); err != nil {
-		if h.cfg != nil {
-			err = placed(h.cfg, err)
-		}
+	given.Now = h.clock.now
+	if h.engine, err = policy.New(ctx, given.Config); err != nil {
 		return nil, err
 	}
 	if err := awaitPolicy(ctx, h.engine); err != nil {

@@ -78,9 +78,11 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
   sallyport test policies/
   sallyport eval --config sallyport.yaml --curl 'curl https://shop.example.com/orders/7'
   sallyport lint policies/
+  sallyport replay --log decisions.ndjson --candidate policies/
+  sallyport gaps --log decisions.ndjson --config sallyport.yaml
+  sallyport learn --log decisions.ndjson --config sallyport.yaml
   sallyport watch --denied
   sallyport why 4f0c2a8e-3c1d-4a57-9d1b-0f6f4f1f6d2e
-  sallyport gaps --log decisions.ndjson --config sallyport.yaml
   sallyport token verify --config sallyport.yaml < token.txt
   sallyport version
   source <(sallyport completion bash)`,
@@ -92,7 +94,7 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newTest(), newEval(), newLint(), newWatch(), newWhy(), newGaps(), newBundle(), newToken(), newVersion())
+	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newTest(), newEval(), newLint(), newReplay(), newGaps(), newLearn(), newWatch(), newWhy(), newBundle(), newToken(), newVersion())
 	return root
 }
 

@@ -281,4 +281,3 @@ func number(n int64) string {
 	}
 	return digits
 }
-
