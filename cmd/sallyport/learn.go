@@ -109,7 +109,9 @@ func learnPolicy(cmd *cobra.Command, flags learnFlags) error {
 	sought.Make = func(ctx context.Context, data map[string]any) (*learn.Policy, error) {
 		return proposed(ctx, policy.Config{Default: policies.FS, Data: data}, recorded)
 	}
-	sought.MakeRego = func(ctx context.Context, module string) (*learn.Policy, error) { return proposedRego(ctx, module, recorded) }
+	sought.MakeRego = func(ctx context.Context, module string) (*learn.Policy, error) {
+		return proposedRego(ctx, module, recorded)
+	}
 	found, err := learn.Learn(ctx, sought)
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ func (l *learner) propose(ctx context.Context, before *replayed) (*Proposal, err
 	if err := errors.Join(err, byRules.Close(), byRego.Close()); err != nil {
 		return nil, fmt.Errorf("learn: decide the log again: %w", err)
 	}
-	if len(v.breaches)+len(w.breaches) > 0 || v.allowed != w.allowed || v.denied != w.denied {
+	if len(v.breaches)+len(w.breaches) > 0 || v.allowed != w.allowed {
 		return nil, fmt.Errorf("learn: there is no proposal: rules and Rego allow %d and %d of what was denied, and %d and %d of what was allowed", len(v.breaches), len(w.breaches), v.allowed, w.allowed)
 	}
 	out := &Proposal{

@@ -60,6 +60,9 @@ func (l *learner) stated(p *profile) map[string]any {
 		stated["principals"] = texts(p.principals.sorted())
 	}
 	claims, body := map[string]any{}, map[string]any{}
+	if p.isOnesOwn() {
+		claims["sub"] = texts(p.subjects.sorted())
+	}
 	for _, s := range p.narrowed {
 		switch s.kind {
 		case byClaim:
@@ -77,6 +80,11 @@ func (l *learner) stated(p *profile) map[string]any {
 		stated["body"] = body
 	}
 	return stated
+}
+
+// isOnesOwn tells whether the path names one of those who were allowed: what is there is nobody else's.
+func (p *profile) isOnesOwn() bool {
+	return !p.subjects.full && slices.ContainsFunc(strings.Split(p.path, "/"), func(segment string) bool { return p.subjects.values[segment] })
 }
 
 // commonRole is the role that all have; of several, the one that the fewest others have.

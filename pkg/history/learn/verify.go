@@ -79,7 +79,7 @@ func (l *learner) replay(ctx context.Context, v *replayed, r *history.Record, pr
 	allowed, name, unsure := false, "", ""
 	if why == "" {
 		var err error
-		if allowed, name, unsure, err = again(ctx, proposal, r); err != nil {
+		if allowed, name, unsure, err = l.again(ctx, proposal, r); err != nil {
 			return err
 		}
 	}
@@ -107,16 +107,21 @@ func (l *learner) replay(ctx context.Context, v *replayed, r *history.Record, pr
 	return nil
 }
 
-// again decides a record again. Where it does not tell enough, unsure says what is missing, and the answer
-// is that to a request without it.
-func again(ctx context.Context, proposal *Policy, r *history.Record) (allowed bool, rule, unsure string, err error) {
+// again decides a record again. Where it does not tell enough, the answer is that to a request with what it
+// has. An allow is certain then too, since no condition of a rule asks for something to be missing; of a
+// denial, unsure says what is not known. Without the recorded policy nobody knows what was on a request
+// beside what the record has, and a record without masks is taken to have all.
+func (l *learner) again(ctx context.Context, proposal *Policy, r *history.Record) (allowed bool, rule, unsure string, err error) {
 	allowed, rule, err = proposal.Again(ctx, r)
 	undecided, ok := errors.AsType[*replay.Undecided](err)
 	if !ok {
 		return allowed, rule, "", err
 	}
 	allowed, rule = proposal.Decide(ctx, r.Time, r.Remake(), r.RemakeIdentity())
-	return allowed, rule, "the record does not tell enough: " + undecided.Error(), nil
+	if !allowed && (l.Recorded != nil || len(r.Masked)+len(r.Withheld) > 0) {
+		unsure = "the record does not tell enough: " + undecided.Error()
+	}
+	return allowed, rule, unsure, nil
 }
 
 // breach notes a denied record that would be allowed.
