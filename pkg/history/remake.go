@@ -111,8 +111,9 @@ func (r *Record) RemakeIdentity() authz.Identity {
 		if claims == nil {
 			claims = map[string]any{}
 		}
-		maps.Copy(claims, read.Claims)
+		maps.DeleteFunc(read.Claims, func(_ string, value any) bool { return isMasked(value) })
 		maps.DeleteFunc(claims, func(_ string, value any) bool { return isMasked(value) })
+		maps.Copy(claims, read.Claims)
 		claims["iss"] = token.Issuer
 		if token.Subject != "" {
 			claims["sub"] = token.Subject

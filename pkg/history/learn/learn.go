@@ -34,7 +34,7 @@ const (
 	maxCases      = 300  // allowed ones, and as many denied ones
 	maxDenials    = 1000 // that narrow rules, of one reading of the log
 	maxListed     = 100  // differences that are listed
-	rounds        = 8    // of narrowing by the log
+	rounds        = 30   // of narrowing by the log
 )
 
 // A Policy is one that is asked. Its functions are called concurrently.
@@ -75,7 +75,8 @@ type learner struct {
 	Config
 	shapes   shapes
 	profiles []*profile
-	lost     map[string]*Loss // by reason: what was allowed and is not in the proposal
+	splits   map[route]int // how finely requests are told apart
+	stale    bool          // that has changed since the log was read
 	seen     seen
 	asked    int // requests that were supposed
 	unlike   int // decisions that the recorded policy does not make as they were recorded
@@ -89,7 +90,7 @@ func Learn(ctx context.Context, config Config) (*Proposal, error) {
 	if config.Distinct < 2 || config.Distinct > maxValues {
 		return nil, fmt.Errorf("learn: %d distinct values: must be from 2 to %d", config.Distinct, maxValues)
 	}
-	l := &learner{Config: config, shapes: newShapes(config.Distinct), lost: map[string]*Loss{}, seen: newSeen()}
+	l := &learner{Config: config, shapes: newShapes(config.Distinct), splits: map[route]int{}, seen: newSeen()}
 	if err := l.Read(ctx, l.shapes.add); err != nil {
 		return nil, err
 	}
@@ -107,22 +108,17 @@ func Learn(ctx context.Context, config Config) (*Proposal, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(v.breaches) == 0 {
+		if len(v.breaches) == 0 && !l.stale {
 			return l.propose(ctx, v)
 		}
-		l.narrow(v.breaches)
-	}
-	for range rounds {
-		v, err := l.verify(ctx)
-		if err != nil {
+		if err := l.narrow(v.breaches); err != nil {
 			return nil, err
 		}
-		if len(v.breaches) == 0 {
-			return l.propose(ctx, v)
-		}
-		for _, b := range v.breaches {
-			b.of.giveUp(b.id)
+		if l.stale {
+			if err := l.profileAgain(ctx); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return nil, errors.New("learn: no proposal was found that denies all that was denied")
+	return nil, fmt.Errorf("learn: no proposal was found in %d rounds that denies all that was denied", rounds)
 }

@@ -21,6 +21,7 @@ type stepKind int
 // The kinds of steps, in the order in which they are tried.
 const (
 	byRoles   stepKind = iota // one of the roles of those who were allowed
+	byRole                    // another role that all have
 	byClaim                   // one of the values that a claim had
 	byBody                    // a field of the body is within what it was
 	bySubject                 // one of those who were allowed
@@ -37,24 +38,25 @@ type breach struct {
 	whom authz.Identity
 }
 
-// narrow takes the first step that keeps each request out; a rule that has none is given up.
-func (l *learner) narrow(breaches []breach) {
+// narrow takes the first step that keeps each request out. The requests of a rule that has none are told
+// apart more finely.
+func (l *learner) narrow(breaches []breach) error {
 	for _, b := range breaches {
-		if b.of.lost != "" || slices.ContainsFunc(b.of.narrowed, func(s step) bool { return b.of.excludes(s, b) }) {
+		switch {
+		case b.of == nil:
+			return fmt.Errorf("learn: the proposal allows decision %s, which was denied, and does not say by which rule", b.id)
+		case b.of.lost != "" || slices.ContainsFunc(b.of.narrowed, func(s step) bool { return b.of.excludes(s, b) }):
 			continue
 		}
 		steps := b.of.steps()
 		i := slices.IndexFunc(steps, func(s step) bool { return b.of.excludes(s, b) })
 		if i < 0 {
-			b.of.giveUp(b.id)
+			l.split(b.of, b.id)
 			continue
 		}
 		b.of.narrowed = append(b.of.narrowed, steps[i])
 	}
-}
-
-func (p *profile) giveUp(id string) {
-	p.lost = fmt.Sprintf("nothing in the record sets it apart from what was denied (%s)", id)
+	return nil
 }
 
 // steps are those that can be taken: that hold for all requests of the profile.
@@ -65,6 +67,11 @@ func (p *profile) steps() []step {
 	var out []step
 	if p.roleless == 0 && len(p.roles) > 0 {
 		out = append(out, step{kind: byRoles})
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.listed)) {
+		if p.listed[name] == p.count && !slices.ContainsFunc(p.narrowed, func(s step) bool { return s.kind == byRole }) {
+			out = append(out, step{byRole, name})
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.claims)) {
 		if c := p.claims[name]; c.worded == p.count && !c.texts.full {
@@ -99,6 +106,8 @@ func (p *profile) excludes(s step, b breach) bool {
 			}
 		}
 		return true
+	case byRole:
+		return !agrees(token.Claims["roles"], map[string]bool{s.name: true})
 	case byClaim:
 		return !agrees(token.Claims[s.name], p.claims[s.name].texts.values)
 	case byBody:

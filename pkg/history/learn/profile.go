@@ -17,6 +17,7 @@ import (
 // A profile is what the allowed requests of one route have in common.
 type profile struct {
 	route
+	of   route  // without the signature, and as it was before it was split
 	port uint32 // of a connection
 
 	count       int
@@ -24,6 +25,7 @@ type profile struct {
 	paths       set
 	scopes      map[string]bool // that all have; nil before the first
 	roles       map[string]int  // how many have each
+	listed      map[string]int  // likewise, in the claim roles itself
 	roleless    int
 	subjects    set
 	subjectless int
@@ -113,7 +115,7 @@ func (l *learner) profile(ctx context.Context) error {
 
 func compareRoutes(a, b route) int {
 	key := func(r route) string {
-		return strings.Join([]string{r.path, r.method, r.caller.slots, map[bool]string{true: "certified"}[r.caller.certified]}, "\x00")
+		return strings.Join([]string{r.path, r.method, r.caller.slots, map[bool]string{true: "certified"}[r.caller.certified], r.signature}, "\x00")
 	}
 	return strings.Compare(key(a), key(b))
 }
@@ -126,7 +128,6 @@ func (l *learner) note(ctx context.Context, r *history.Record) error {
 	if err != nil {
 		return err
 	}
-	who := l.caller(r)
 	l.seen.mu.Lock()
 	defer l.seen.mu.Unlock()
 	if !like {
@@ -140,18 +141,13 @@ func (l *learner) note(ctx context.Context, r *history.Record) error {
 		keep(l.seen.denials, r.Pattern()+"\x00"+r.Principal(), r, maxCases)
 		return nil
 	}
-	key := route{r.Method, "", who}
-	if r.Method == "" {
-		key.path = r.Pattern()
-	} else {
-		key.path = l.shapes.path(r, subjectOf(r, who))
-	}
+	key := l.key(r)
 	p := l.seen.found[key]
 	if p == nil {
 		if len(l.seen.found) >= maxRules {
 			return nil // verify lists it
 		}
-		p = &profile{route: key, port: r.Destination.Port, roles: map[string]int{}, claims: map[string]*column{}, body: map[string]*column{}}
+		p = &profile{route: key, of: l.base(r), port: r.Destination.Port, roles: map[string]int{}, listed: map[string]int{}, claims: map[string]*column{}, body: map[string]*column{}}
 		l.seen.found[key] = p
 	}
 	p.add(r)
@@ -246,6 +242,9 @@ func (p *profile) token(token authz.Token) {
 	}
 	for role := range held {
 		p.roles[role]++
+	}
+	for role := range rolesOf(map[string]any{"roles": token.Claims["roles"]}) {
+		p.listed[role]++
 	}
 	if subject, ok := token.Claims["sub"].(string); ok {
 		p.subjects.add(subject, maxSubjects)

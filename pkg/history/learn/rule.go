@@ -65,6 +65,8 @@ func (l *learner) stated(p *profile) map[string]any {
 	}
 	for _, s := range p.narrowed {
 		switch s.kind {
+		case byRole:
+			claims["roles"] = []any{s.name}
 		case byClaim:
 			claims[s.name] = texts(p.claims[s.name].texts.sorted())
 		case bySubject:

@@ -52,6 +52,8 @@ type route struct {
 	method string // "" of a connection
 	path   string // with * and {sub}, or literal; segments are decoded
 	caller caller
+
+	signature string // what sets requests apart where their rules had to be; see split.go
 }
 
 // shapes are the paths of all allowed requests, as far as they look alike.
@@ -111,7 +113,7 @@ func (s *shapes) shape(r *history.Record, segments []string) (route, []int) {
 		}
 		places = append(places, i)
 	}
-	return route{r.Method, "/" + strings.Join(shape, "/"), who}, places
+	return route{method: r.Method, path: "/" + strings.Join(shape, "/"), caller: who}, places
 }
 
 func isSubject(r *history.Record, segment string) bool {

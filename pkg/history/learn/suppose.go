@@ -31,7 +31,9 @@ func (l *learner) suppose(ctx context.Context) error {
 		if err != nil || len(breaches) == 0 {
 			return err
 		}
-		l.narrow(breaches)
+		if err := l.narrow(breaches); err != nil || l.stale {
+			return err
+		}
 	}
 }
 

@@ -91,12 +91,10 @@ func (l *learner) replay(ctx context.Context, v *replayed, r *history.Record, pr
 		v.skipped[why]++
 	case why != "":
 		v.lose(r, why)
-	case r.Allowed && unsure != "":
-		v.lose(r, unsure)
 	case r.Allowed && allowed:
 		v.allowed++
 	case r.Allowed:
-		v.lose(r, l.reason(r))
+		v.lose(r, cmp.Or(l.givenUp(r), unsure, "the rule asks for something that the record does not have"))
 	case !allowed && unsure != "":
 		v.unsure++
 	case !allowed:
@@ -136,20 +134,12 @@ func (v *replayed) breach(r *history.Record, by *rule) {
 	v.breaches = append(v.breaches, b)
 }
 
-// reason says why an allowed request is not in the proposal.
-func (l *learner) reason(r *history.Record) string {
-	who := l.caller(r)
-	key := route{r.Method, r.Pattern(), who}
-	if r.Method != "" {
-		key.path = l.shapes.path(r, subjectOf(r, who))
-	}
-	switch p := l.seen.found[key]; {
-	case p == nil:
-		return fmt.Sprintf("there was room for %d routes", maxRules)
-	case p.lost != "":
+// givenUp says why there is no rule for a record; "" where there is one.
+func (l *learner) givenUp(r *history.Record) string {
+	if p := l.seen.found[l.key(r)]; p != nil {
 		return p.lost
 	}
-	return "the policy read something else than the record has"
+	return fmt.Sprintf("there was room for %d routes", maxRules)
 }
 
 func (v *replayed) lose(r *history.Record, reason string) {
