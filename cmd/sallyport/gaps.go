@@ -92,12 +92,8 @@ func findGaps(cmd *cobra.Command, flags gapsFlags) error {
 		}
 	}
 	finder := gaps.New(sought)
-	log, err := history.Open(cmd.InOrStdin(), flags.logs...)
-	if err != nil {
-		return err
-	}
-	add := func(_ int, _ history.Place, r *history.Record) error { finder.Add(r); return nil }
-	if err := log.Each(ctx, runtime.GOMAXPROCS(0), add); err != nil {
+	add := func(r *history.Record) error { finder.Add(r); return nil }
+	if err := readLog(ctx, cmd, flags.logs, add); err != nil {
 		return err
 	}
 	found, err := finder.Report(ctx)
@@ -109,6 +105,20 @@ func findGaps(cmd *cobra.Command, flags gapsFlags) error {
 		most = 0
 	}
 	return writeDocument(cmd.OutOrStdout(), flags.format, found.Document(most), found)
+}
+
+// readLog reads a log on all processors, and shows on a terminal how far it is.
+func readLog(ctx context.Context, cmd *cobra.Command, logs []string, do func(*history.Record) error) error {
+	log, err := history.Open(cmd.InOrStdin(), logs...)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	reported := showProgress(ctx, cmd.ErrOrStderr(), log)
+	err = log.Each(ctx, runtime.GOMAXPROCS(0), func(_ int, _ history.Place, r *history.Record) error { return do(r) })
+	stop()
+	<-reported
+	return err
 }
 
 // A hand is a policy that is asked about requests of the past, without a network.

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -84,18 +83,13 @@ func learnPolicy(cmd *cobra.Command, flags learnFlags) error {
 	if err := flags.check(); err != nil {
 		return err
 	}
-	ctx := cmd.Context()
 	sought := learn.Config{Distinct: flags.distinct, Workloads: flags.workloads}
 	sought.Read = func(ctx context.Context, do func(*history.Record) error) error {
-		log, err := history.Open(nil, flags.logs...)
-		if err != nil {
-			return err
-		}
-		return log.Each(ctx, runtime.GOMAXPROCS(0), func(_ int, _ history.Place, r *history.Record) error { return do(r) })
+		return readLog(ctx, cmd, flags.logs, do)
 	}
 	var recorded *policy.Engine
 	if flags.config != "" {
-		hand, err := takePolicy(ctx, flags.config)
+		hand, err := takePolicy(cmd.Context(), flags.config)
 		if err != nil {
 			return err
 		}
@@ -112,15 +106,20 @@ func learnPolicy(cmd *cobra.Command, flags learnFlags) error {
 	sought.MakeRego = func(ctx context.Context, module string) (*learn.Policy, error) {
 		return proposedRego(ctx, module, recorded)
 	}
-	found, err := learn.Learn(ctx, sought)
+	found, err := learn.Learn(cmd.Context(), sought)
 	if err != nil {
 		return err
 	}
-	if err := writeDocument(cmd.OutOrStdout(), flags.format, found.Document(), found); err != nil {
+	return flags.offer(cmd, found)
+}
+
+// offer shows the difference and the rules, and writes what was asked for.
+func (f *learnFlags) offer(cmd *cobra.Command, found *learn.Proposal) error {
+	if err := writeDocument(cmd.OutOrStdout(), f.format, found.Document(), found); err != nil {
 		return err
 	}
-	if flags.out != "" {
-		if err := writeProposal(flags.out, found); err != nil {
+	if f.out != "" {
+		if err := writeProposal(f.out, found); err != nil {
 			return err
 		}
 	}

@@ -217,7 +217,7 @@ func (w *town) proposals(found *learn.Proposal) []*policy.Engine {
 // allowed, what was denied is denied, and of requests that nobody recorded none is allowed that the policy
 // denies.
 func TestLearnIsNeverWider(t *testing.T) {
-	towns := uint64(5)
+	towns := uint64(3)
 	if text := os.Getenv("SALLYPORT_LEARN_TOWNS"); text != "" {
 		if _, err := fmt.Sscan(text, &towns); err != nil {
 			t.Fatal(err)
@@ -233,7 +233,7 @@ func TestLearnIsNeverWider(t *testing.T) {
 			}
 			var record []asked
 			allowed := 0
-			for range 200 {
+			for range 150 {
 				req, id := w.request()
 				a := asked{req, id, w.decide(w.engine, req, id, w)}
 				record = append(record, a)

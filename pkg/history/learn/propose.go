@@ -69,7 +69,7 @@ func (l *learner) unproven() string {
 	case l.Recorded == nil:
 		return "the policy that made the record is not at hand (--config), so only what was denied is known to be denied"
 	case l.unlike > 0:
-		return fmt.Sprintf("the policy at hand decides %d samples otherwise than they were recorded, so it is not the one that made the record", l.unlike)
+		return fmt.Sprintf("the policy at hand decides %d decisions otherwise than they were recorded, so it is not the one that made the record", l.unlike)
 	}
 	return ""
 }
