@@ -51,7 +51,7 @@ func (r *Record) Pattern() string {
 	}
 	segments := strings.Split(r.Path, "/")
 	for i, segment := range segments {
-		if varies(segment) {
+		if Varies(segment) {
 			segments[i] = "{}"
 		}
 	}
@@ -61,8 +61,9 @@ func (r *Record) Pattern() string {
 // longName is the length from which a segment with digits is no name that people gave.
 const longName = 16
 
-// varies tells whether a segment is a number, an id, a date, an address or random text.
-func varies(segment string) bool {
+// Varies tells whether a segment of a path looks as if it were another one in the next request: a
+// number, an id, a date, an address or random text.
+func Varies(segment string) bool {
 	digits, letters := 0, 0
 	for _, r := range segment {
 		switch {
