@@ -129,6 +129,9 @@ type Config struct {
 	// cases (.cases.yaml, .cases.yml, .cases.json) are left out.
 	Files []string
 
+	// Modules are Rego texts beside Files, by the name that errors give for their file.
+	Modules map[string]string
+
 	// Default holds the policies that are used without Files.
 	Default fs.FS
 

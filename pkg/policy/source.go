@@ -55,6 +55,13 @@ func (s *source) read(config Config) error {
 			return fmt.Errorf("policy: load the default policies: %w", err)
 		}
 	}
+	for _, name := range util.KeysSorted(config.Modules) {
+		text := []byte(config.Modules[name])
+		s.loose = append(s.loose, digest(text))
+		if err := s.addModule(name, text); err != nil {
+			return fmt.Errorf("policy: load %s: %w", name, err)
+		}
+	}
 	if err := s.addConfigured(config.Data); err != nil {
 		return fmt.Errorf("policy: load the configured data: %w", err)
 	}
