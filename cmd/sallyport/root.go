@@ -78,6 +78,7 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
   sallyport test policies/
   sallyport eval --config sallyport.yaml --curl 'curl https://shop.example.com/orders/7'
   sallyport lint policies/
+  sallyport prove policies/
   sallyport watch --denied
   sallyport why 4f0c2a8e-3c1d-4a57-9d1b-0f6f4f1f6d2e
   sallyport token verify --config sallyport.yaml < token.txt
@@ -91,7 +92,7 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newTest(), newEval(), newLint(), newWatch(), newWhy(), newBundle(), newToken(), newVersion())
+	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newTest(), newEval(), newLint(), newProve(), newWatch(), newWhy(), newBundle(), newToken(), newVersion())
 	return root
 }
 

@@ -113,9 +113,10 @@ func (s *source) addDir(fsys fs.FS, prefix, dir string, root []string) error {
 // regoTest ends the names of files with Rego tests.
 const regoTest = "_test.rego"
 
-// IsCases tells whether a file holds request cases, those of "sallyport test", and no data.
+// IsCases tells whether a file holds request cases or invariants, those of "sallyport test", and no data.
 func IsCases(name string) bool {
-	return slices.ContainsFunc([]string{".cases.yaml", ".cases.yml", ".cases.json"}, func(end string) bool {
+	ends := []string{".cases.yaml", ".cases.yml", ".cases.json", ".invariants.yaml", ".invariants.yml", ".invariants.json"}
+	return slices.ContainsFunc(ends, func(end string) bool {
 		return strings.HasSuffix(name, end)
 	})
 }

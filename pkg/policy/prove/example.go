@@ -1,6 +1,7 @@
 package prove
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -14,41 +15,41 @@ import (
 
 // An Example is a request with its tokens, in the form of a request case (policies/TESTING.md).
 type Example struct {
-	Request Request           `json:"request" yaml:"request"`
-	Tokens  map[string]*Token `json:"tokens,omitempty" yaml:"tokens,omitempty"` // a slot that is nil has none
+	Request Request           `json:"request"`
+	Tokens  map[string]*Token `json:"tokens,omitempty"` // a slot that is nil has none
 }
 
 // A Request is that of an example.
 type Request struct {
-	Network     bool              `json:"network,omitempty" yaml:"network,omitempty"`
-	Method      string            `json:"method,omitempty" yaml:"method,omitempty"`
-	Scheme      string            `json:"scheme,omitempty" yaml:"scheme,omitempty"`
-	Host        string            `json:"host,omitempty" yaml:"host,omitempty"`
-	Path        string            `json:"path,omitempty" yaml:"path,omitempty"`
-	Headers     map[string]string `json:"headers,omitempty" yaml:"headers,omitempty"`
-	JSON        any               `json:"json,omitempty" yaml:"json,omitempty"`
-	Truncated   bool              `json:"truncated,omitempty" yaml:"truncated,omitempty"`
-	Source      *Peer             `json:"source,omitempty" yaml:"source,omitempty"`
-	Destination *Peer             `json:"destination,omitempty" yaml:"destination,omitempty"`
-	SNI         string            `json:"sni,omitempty" yaml:"sni,omitempty"`
-	Extensions  map[string]string `json:"context_extensions,omitempty" yaml:"context_extensions,omitempty"`
-	Metadata    map[string]any    `json:"metadata_context,omitempty" yaml:"metadata_context,omitempty"`
-	Route       map[string]any    `json:"route_metadata_context,omitempty" yaml:"route_metadata_context,omitempty"`
-	Time        string            `json:"time,omitempty" yaml:"time,omitempty"`
+	Network     bool              `json:"network,omitempty"`
+	Method      string            `json:"method,omitempty"`
+	Scheme      string            `json:"scheme,omitempty"`
+	Host        string            `json:"host,omitempty"`
+	Path        string            `json:"path,omitempty"`
+	Headers     map[string]string `json:"headers,omitempty"`
+	JSON        any               `json:"json,omitempty"`
+	Truncated   bool              `json:"truncated,omitempty"`
+	Source      *Peer             `json:"source,omitempty"`
+	Destination *Peer             `json:"destination,omitempty"`
+	SNI         string            `json:"sni,omitempty"`
+	Extensions  map[string]string `json:"context_extensions,omitempty"`
+	Metadata    map[string]any    `json:"metadata_context,omitempty"`
+	Route       map[string]any    `json:"route_metadata_context,omitempty"`
+	Time        string            `json:"time,omitempty"`
 }
 
 // A Peer is an end of the connection.
 type Peer struct {
-	Principal string `json:"principal,omitempty" yaml:"principal,omitempty"`
-	Address   string `json:"address,omitempty" yaml:"address,omitempty"`
-	Port      int    `json:"port,omitempty" yaml:"port,omitempty"`
+	Principal string `json:"principal,omitempty"`
+	Address   string `json:"address,omitempty"`
+	Port      int    `json:"port,omitempty"`
 }
 
 // A Token is what a verified token says.
 type Token struct {
-	Claims map[string]any `json:"claims" yaml:"claims"`
-	Header map[string]any `json:"header,omitempty" yaml:"header,omitempty"`
-	Issuer string         `json:"issuer,omitempty" yaml:"issuer,omitempty"`
+	Claims map[string]any `json:"claims"`
+	Header map[string]any `json:"header,omitempty"`
+	Issuer string         `json:"issuer,omitempty"`
 }
 
 // example looks for a request that takes this path, and that the engine confirms; nil: none was found.
@@ -73,13 +74,67 @@ func (r *run) example() (*Example, error) {
 			return nil, err
 		}
 		if ok {
-			return &e, nil
+			return r.shrink(e)
 		}
 		if r.ctx.Err() != nil {
 			break
 		}
 	}
 	return nil, nil
+}
+
+// shrink takes out of an example what it does not need.
+func (r *run) shrink(e Example) (*Example, error) {
+	try := func(change func(*Example)) error {
+		raw, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("prove: an example: %w", err)
+		}
+		var smaller Example
+		decoder := json.NewDecoder(bytes.NewReader(raw))
+		decoder.UseNumber()
+		if err := decoder.Decode(&smaller); err != nil {
+			return fmt.Errorf("prove: an example: %w", err)
+		}
+		change(&smaller)
+		ok, err := r.Confirm(r.ctx, smaller)
+		if ok {
+			e = smaller
+		}
+		return err
+	}
+	var changes []func(*Example)
+	for _, slot := range slices.Sorted(maps.Keys(e.Tokens)) {
+		changes = append(changes, func(e *Example) { e.Tokens[slot] = nil })
+		for _, name := range slices.Sorted(maps.Keys(claimsOf(e.Tokens[slot]))) {
+			changes = append(changes, func(e *Example) { delete(claimsOf(e.Tokens[slot]), name) })
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Request.Headers)) {
+		changes = append(changes, func(e *Example) { delete(e.Request.Headers, name) })
+	}
+	changes = append(changes,
+		func(e *Example) { e.Request.JSON = nil },
+		func(e *Example) { e.Request.Source = nil },
+		func(e *Example) { e.Request.Destination = nil },
+		func(e *Example) { e.Request.Extensions = nil },
+		func(e *Example) { e.Request.Time = "" },
+		func(e *Example) { e.Request.Method = "" },
+		func(*Example) {}, // the last one that is asked about is the one that is shown
+	)
+	for _, change := range changes {
+		if err := try(change); err != nil {
+			return nil, err
+		}
+	}
+	return &e, nil
+}
+
+func claimsOf(t *Token) map[string]any {
+	if t == nil {
+		return nil
+	}
+	return t.Claims
 }
 
 // A builder makes a request of what is assumed on a path. Where something is left open it chooses.
@@ -201,17 +256,20 @@ func (b *builder) path(doc any, raw string) string {
 
 // value is what a symbol is in the request.
 func (b *builder) value(s *symbol) any {
-	for s.same != nil {
-		s = s.same
-	}
+	s = s.rep()
 	if v, ok := b.chosen[s]; ok {
 		return v
 	}
+	b.chosen[s] = nil // while it is made
 	if s.value != nil {
 		v, err := ast.JSON(s.value.Value)
 		if err == nil {
 			return v
 		}
+	}
+	if v := b.result(s); v != nil {
+		b.chosen[s] = v
+		return v
 	}
 	var v any
 	switch k := b.kind(s); k {
@@ -224,6 +282,32 @@ func (b *builder) value(s *symbol) any {
 	}
 	b.chosen[s] = v
 	return v
+}
+
+// result is what a symbol is that is equal to the result of a builtin; nil where it is not.
+func (b *builder) result(s *symbol) any {
+	for _, of := range b.order {
+		if of.from == nil || of.rep() != s {
+			continue
+		}
+		operands := make([]*ast.Term, len(of.from.operands))
+		for i, o := range of.from.operands {
+			if operands[i] = o; b.symbolOf(o) == nil {
+				continue
+			}
+			value, err := ast.InterfaceToValue(b.value(b.symbolOf(o)))
+			if err != nil {
+				return nil
+			}
+			operands[i] = ast.NewTerm(value)
+		}
+		if out, err := results(of.from.builtin, operands); err == nil && len(out) == 1 {
+			if v, err := ast.JSON(out[0].Value); err == nil {
+				return v
+			}
+		}
+	}
+	return nil
 }
 
 // kind chooses a type.

@@ -17,25 +17,26 @@ type symbol struct {
 	from  *application // what it is the result of; nil: a part of the input
 	each  bool         // it stands for all items of a list at once
 
-	same     *symbol      // it is equal to that one, which has the facts of both
-	value    *ast.Term    // it is this value
-	not      []*ast.Term  // it is none of these
-	kinds    kinds        // it is of one of these types
-	least    int          // items of a list
-	most     int          // -1: any number
-	above    *bound       // in the order of all values
-	below    *bound       //
-	present  map[string]bool // members, by name
-	holds    map[string]bool // values among the items, by their text
-	held     []*ast.Term     // those that are
-	tests    []test
-	memberOf *symbol
-	countOf  *symbol // it is the number of items of that one
-	items     []*ast.Term // of a set: some that are in it
-	lists     []*symbol   // of a set: all of their items are in it
-	whole     bool        // of a set: there is nothing else in it
+	same      *symbol         // it is equal to that one, which has the facts of both
+	value     *ast.Term       // it is this value
+	not       []*ast.Term     // it is none of these
+	differ    []*symbol       // it is equal to none of these
+	kinds     kinds           // it is of one of these types
+	least     int             // items of a list
+	most      int             // -1: any number
+	above     *bound          // in the order of all values
+	below     *bound          //
+	present   map[string]bool // members, by name
+	holds     map[string]bool // values among the items, by their text
+	held      []*ast.Term     // those that are
+	tests     []test
+	memberOf  *symbol
+	countOf   *symbol      // it is the number of items of that one
+	items     []*ast.Term  // of a set: some that are in it
+	lists     []*symbol    // of a set: all of their items are in it
+	whole     bool         // of a set: there is nothing else in it
 	witnesses [][2]*symbol // keys and members that there must be
-	children []*symbol
+	children  []*symbol
 }
 
 // An application is a builtin and its operands, not all of which are known.
@@ -77,10 +78,7 @@ func (r *run) symbolOf(t *ast.Term) *symbol {
 		return nil
 	}
 	s := r.symbols[string(v)[len(mark):]]
-	for s.same != nil {
-		s = s.same
-	}
-	if s.value != nil {
+	if s = s.rep(); s.value != nil {
 		return nil
 	}
 	return s
@@ -89,10 +87,7 @@ func (r *run) symbolOf(t *ast.Term) *symbol {
 // now is a term as far as it is known by now.
 func (r *run) now(t *ast.Term) *ast.Term {
 	if v, ok := t.Value.(ast.Var); ok && strings.HasPrefix(string(v), mark) {
-		s := r.symbols[string(v)[len(mark):]]
-		for s.same != nil {
-			s = s.same
-		}
+		s := r.symbols[string(v)[len(mark):]].rep()
 		if s.value != nil {
 			return s.value
 		}
@@ -104,10 +99,7 @@ func (r *run) now(t *ast.Term) *ast.Term {
 // symbol makes a symbol, or finds the one of that name.
 func (r *run) symbol(name string, sh *shape) *symbol {
 	if s := r.symbols[name]; s != nil {
-		for s.same != nil {
-			s = s.same
-		}
-		return s
+		return s.rep()
 	}
 	r.touched++
 	s := &symbol{
@@ -251,6 +243,11 @@ func (r *run) possible(s *symbol, c *ast.Term) bool {
 	if b := s.below; b != nil && (c.Value.Compare(b.value.Value) > 0 || b.strict && c.Equal(b.value)) {
 		return false
 	}
+	for _, d := range s.differ {
+		if v := d.rep().value; v != nil && v.Value.Compare(c.Value) == 0 {
+			return false
+		}
+	}
 	return !slices.ContainsFunc(s.tests, func(t test) bool { return r.try(t, c) != t.holds })
 }
 
@@ -282,10 +279,12 @@ func (r *run) equalSymbols(a, b *symbol) (bool, error) {
 	if a.kinds&b.kinds == 0 {
 		return false, nil
 	}
-	if !r.assume(pair("eq", a, b)) {
+	if a.differsFrom(b) || !r.ask() {
+		a.differ, b.differ = append(a.differ, b), append(b.differ, a)
 		return false, nil
 	}
 	b.same = a
+	a.differ = append(a.differ, b.differ...)
 	a.kinds &= b.kinds
 	a.not = append(a.not, b.not...)
 	a.tests = append(a.tests, b.tests...)
@@ -311,9 +310,18 @@ func (r *run) equalSymbols(a, b *symbol) (bool, error) {
 	return true, nil
 }
 
-func pair(what string, a, b *symbol) string {
-	if a.name > b.name {
-		a, b = b, a
+// differsFrom tells whether two symbols are known to be different.
+func (s *symbol) differsFrom(other *symbol) bool {
+	among := func(list []*symbol, wanted *symbol) bool {
+		return slices.ContainsFunc(list, func(d *symbol) bool { return d.rep() == wanted })
 	}
-	return what + "(" + a.name + ", " + b.name + ")"
+	return among(s.differ, other) || among(other.differ, s)
+}
+
+// rep is the symbol that has the facts of this one.
+func (s *symbol) rep() *symbol {
+	for s.same != nil {
+		s = s.same
+	}
+	return s
 }
