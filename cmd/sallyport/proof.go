@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -65,8 +66,8 @@ func (p *prover) prove(ctx context.Context, c claim) (*proof, error) {
 		Slots: p.runner.Slots, Required: p.required,
 		FlagAmbiguousPaths: p.runner.FlagAmbiguousPaths, SkipRequestBodyParse: p.config.SkipRequestBodyParse,
 	}
-	if p.runner.Suppose == nil {
-		q.Slots = union(q.Slots, prove.SlotsOf(program))
+	if p.runner.Suppose == nil && len(q.Slots) == 0 {
+		q.Slots = prove.SlotsOf(program)
 	}
 	out := &proof{claim: c, Slots: q.Slots, Entrypoint: q.Entry.String()}
 	asker := &confirmer{prover: p, asking: asking, slots: q.Slots}
@@ -93,6 +94,7 @@ func (p *prover) compile(ctx context.Context, c claim) (policy.Config, *policy.P
 	}
 	with := p.config
 	with.Modules = map[string]string{c.file: condition.Module()}
+	maps.Copy(with.Modules, p.config.Modules)
 	program, err := policy.Compile(ctx, with)
 	return with, program, err
 }
@@ -108,12 +110,6 @@ func libraryPackages() []string {
 		names = append(names, "sallyport/"+entry.Name())
 	}
 	return names
-}
-
-func union(a, b []string) []string {
-	all := append(slices.Clone(a), b...)
-	slices.Sort(all)
-	return slices.Compact(all)
 }
 
 // fired are the rules that held.

@@ -211,8 +211,8 @@ func (p *prover) with(file *casefile.Invariants) *prover {
 		}
 		maps.Copy(out.config.Data, file.Data)
 	}
-	if p.runner.Suppose == nil {
-		out.runner.Slots = union(p.runner.Slots, file.Slots)
+	if p.runner.Suppose == nil && len(file.Slots) > 0 {
+		out.runner.Slots = file.Slots
 	}
 	return &out
 }

@@ -71,7 +71,7 @@ func (r *run) builtin(b *ast.Builtin, operands []*ast.Term, k func(*ast.Term) er
 		ground = ground && known
 	}
 	if policy.IsNondeterministic(b.Name) {
-		return k(r.unknown(fmt.Sprintf("%s %d", b.Name, len(r.order)), b.Name+" may answer otherwise another time", kindsOf(b.Decl.Result())))
+		return r.otherwise(b, k)
 	}
 	if ground {
 		return r.evaluate(b, operands, k)
@@ -86,6 +86,16 @@ func (r *run) builtin(b *ast.Builtin, operands []*ast.Term, k func(*ast.Term) er
 		}
 	}
 	return r.apply(b, operands, k)
+}
+
+// otherwise is a builtin that may answer otherwise another time: anything of its type, or nothing.
+func (r *run) otherwise(b *ast.Builtin, k func(*ast.Term) error) error {
+	name := fmt.Sprintf("%s %d", b.Name, len(r.order))
+	value := r.unknown(name, b.Name+" may answer otherwise another time", kindsOf(b.Decl.Result()))
+	if b.Relation || !r.assume("there("+name+")") {
+		return nil
+	}
+	return k(value)
 }
 
 // evaluate calls a builtin whose operands are known.

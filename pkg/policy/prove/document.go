@@ -77,6 +77,8 @@ func (r *run) isThere(s *symbol, name string, sh *shape) (bool, error) {
 	switch {
 	case sh.presence == withHTTP:
 		there = r.assume("http")
+	case sh.presence == ofHTTP:
+		there = r.assume("http") || r.assume("there("+full+")")
 	case sh.presence == withToken:
 		status, err := r.member(s, "status")
 		if err != nil {

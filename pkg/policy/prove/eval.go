@@ -93,7 +93,7 @@ func (r *run) expr(f *frame, e *ast.Expr, k func() error) error {
 		}
 		return r.call(f, terms, k)
 	}
-	return r.obstacle("an expression that is not known here")
+	return r.obstacle(fmt.Sprintf("an expression that is not known here: %T", e.Terms))
 }
 
 // term calls k for each value of a term.

@@ -58,7 +58,11 @@ func (r *run) example() (*Example, error) {
 		return nil, nil
 	}
 	seen := map[string]bool{}
-	for i := range tries {
+	most := tries
+	if r.vain >= inVain {
+		most = fewTries
+	}
+	for i := range most {
 		b := &builder{run: r, random: rand.New(rand.NewPCG(uint64(i), 1)), first: i == 0, chosen: map[*symbol]any{}} //nolint:gosec // the same examples each time
 		e := b.build()
 		text, err := json.Marshal(e)

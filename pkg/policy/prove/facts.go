@@ -107,7 +107,9 @@ func (r *run) symbol(name string, sh *shape) *symbol {
 		present: map[string]bool{}, holds: map[string]bool{},
 	}
 	if sh.notEmpty {
-		s.least = 1
+		if sh.kinds == text || sh.kinds == array {
+			s.least = 1
+		}
 		s.not = []*ast.Term{ast.StringTerm("")}
 	}
 	if len(sh.enum) == 1 {

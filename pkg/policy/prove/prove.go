@@ -62,6 +62,7 @@ type prover struct {
 	compiler  *ast.Compiler
 	root      *ast.Term // data
 	constants map[*ast.TreeNode]known
+	vain      int // paths for which no request was found
 }
 
 // A run is one path: the evaluation of the condition and of the policy, with every question about the request
@@ -87,7 +88,9 @@ type run struct {
 
 const (
 	maxObstacles = 5
-	tries        = 400 // of requests for one path
+	tries        = 200 // of requests for one path; where many were in vain
+	fewTries     = 20
+	inVain       = 3
 )
 
 // Ask answers the question. It ends with ctx; what it does not know by then it says.
@@ -116,6 +119,7 @@ func Ask(ctx context.Context, q *Question) (Result, error) {
 			if example != nil {
 				return Result{Verdict: Counterexample, Example: example, Cases: out.Cases}, nil
 			}
+			p.vain++
 			out.add(r.doubts()...)
 		}
 		if path = backtrack(r.path[:r.at]); path == nil {

@@ -43,7 +43,7 @@ func (r *run) dataFrom(f *frame, p place, ref ast.Ref, k func(*ast.Term) error) 
 	}
 	if p.node == nil || len(p.node.Children) == 0 {
 		if p.base == nil {
-			return nil
+			return r.emptyPackage(ref[:p.at])
 		}
 		return r.walk(f, p.base, ref, p.at, k)
 	}
@@ -55,26 +55,44 @@ func (r *run) dataFrom(f *frame, p place, ref ast.Ref, k func(*ast.Term) error) 
 		if !known {
 			return r.obstacle(fmt.Sprintf("which rule of %v is meant depends on the request", ref[:p.at]))
 		}
-		return r.dataFrom(f, place{p.node.Child(key.Value), under(p.base, key), p.at + 1}, ref, k)
+		base, err := r.under(p.base, key)
+		if err != nil {
+			return err
+		}
+		return r.dataFrom(f, place{p.node.Child(key.Value), base, p.at + 1}, ref, k)
 	})
 }
 
-// under is what known data has under a key.
-func under(base, key *ast.Term) *ast.Term {
-	if base == nil {
-		return nil
-	}
-	switch v := base.Value.(type) {
-	case ast.Object:
-		return v.Get(key)
-	case *ast.Array:
-		return v.Get(key)
-	case ast.Set:
-		if v.Contains(key) {
-			return key
+// emptyPackage refuses a package without rules: it is an empty object.
+func (r *run) emptyPackage(ref ast.Ref) error {
+	for _, module := range r.compiler.Modules {
+		if module.Package.Path.HasPrefix(ref) {
+			return r.obstacle(fmt.Sprintf("%v names a package and not a rule", ref))
 		}
 	}
 	return nil
+}
+
+// under is what known data has under a key.
+func (r *run) under(base, key *ast.Term) (*ast.Term, error) {
+	if base == nil {
+		return nil, nil
+	}
+	switch v := base.Value.(type) {
+	case ast.Object:
+		found := v.Get(key)
+		if _, isNumber := key.Value.(ast.Number); isNumber && found == nil && v.Get(ast.StringTerm(key.String())) != nil {
+			return nil, r.obstacle("a number names a member of an object") // of data it does, of other objects not
+		}
+		return found, nil
+	case *ast.Array:
+		return v.Get(key), nil
+	case ast.Set:
+		if v.Contains(key) {
+			return key, nil
+		}
+	}
+	return nil, nil
 }
 
 // walk follows a reference from a value, at its i-th part.
@@ -110,7 +128,7 @@ func (r *run) lookUp(value, key *ast.Term) (*ast.Term, error) {
 		return key, nil
 	}
 	if known && value.IsGround() {
-		return under(value, key), nil
+		return r.under(value, key)
 	}
 	pairs, _, err := r.pairs(value)
 	if err != nil {
@@ -167,7 +185,7 @@ func (r *run) iterate(f *frame, value, pattern *ast.Term, k func(*ast.Term) erro
 	if s := r.symbolOf(value); !known && s.kinds == set {
 		return r.iterateSet(f, s, pattern, k)
 	} else if !known {
-		return r.iterateUnknown(f, s, pattern, k)
+		return r.iterateUnknown(f, s, pattern, pattern, k)
 	}
 	for _, p := range pairs {
 		if err := r.match(f, pattern, p[0], func() error { return k(p[1]) }); err != nil {
@@ -181,12 +199,13 @@ func (r *run) iterate(f *frame, value, pattern *ast.Term, k func(*ast.Term) erro
 //
 // Where one solution is enough, either there is a member from which one comes, or there is none. In the
 // first case k is called with that member, and a path on which no solution comes of it is none that a
-// request takes. Where all solutions are collected, k is called with a symbol for all of them.
-func (r *run) iterateUnknown(f *frame, of *symbol, pattern *ast.Term, k func(*ast.Term) error) error {
+// request takes. Where all solutions are collected, k is called with a symbol for all of them. place is the
+// term of the policy that iterates.
+func (r *run) iterateUnknown(f *frame, of *symbol, place, pattern *ast.Term, k func(*ast.Term) error) error {
 	if f.all != nil {
 		return r.iterateAll(f, of, pattern, k)
 	}
-	at, err := r.key(f, "member of "+of.name, pattern)
+	at, err := r.key(f, "member of "+of.name, place)
 	if err != nil {
 		return err
 	}
@@ -262,12 +281,12 @@ func (r *run) iterateSet(f *frame, s *symbol, pattern *ast.Term, k func(*ast.Ter
 		}
 	}
 	for _, list := range s.lists {
-		if err := r.iterateUnknown(f, list, ast.VarTerm("_ of a set"), member); err != nil {
+		if err := r.iterateUnknown(f, list, pattern, ast.VarTerm("_ of a set"), member); err != nil {
 			return err
 		}
 	}
 	if s.whole {
 		return nil
 	}
-	return r.iterateUnknown(f, s, pattern, k)
+	return r.iterateUnknown(f, s, pattern, pattern, k)
 }

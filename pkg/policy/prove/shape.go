@@ -97,6 +97,7 @@ const (
 	always
 	withHTTP  // in a check that has a request, and in no other
 	withToken // in a token that is valid, and in no other
+	ofHTTP    // in a check that has a request, and perhaps in another
 )
 
 func (s *shape) member(name string) *shape {
@@ -167,7 +168,8 @@ func attributes() *shape {
 		"service": word(), "labels": open(words()), "principal": word(), "certificate": word(),
 	})
 	http := closed(map[string]*shape{
-		"id": word(), "method": word(), "path": word(), "host": word(), "scheme": word(), "query": word(),
+		"id": word(), "method": when(always, word()), "path": when(always, word()), "host": when(always, word()),
+		"scheme": when(always, word()), "query": word(),
 		"fragment": word(), "protocol": word(), "size": {kinds: number}, "body": word(), "rawBody": word(),
 		"headers":   {kinds: object, rest: words(), lower: true},
 		"headerMap": anything(),
@@ -175,10 +177,10 @@ func attributes() *shape {
 	http.presence = withHTTP
 	return closed(map[string]*shape{
 		"source": peer, "destination": peer,
-		"request": closed(map[string]*shape{
+		"request": when(ofHTTP, closed(map[string]*shape{
 			"http": http,
 			"time": closed(map[string]*shape{"seconds": {kinds: number}, "nanos": {kinds: number}}),
-		}),
+		})),
 		"contextExtensions":    open(words()),
 		"metadataContext":      anything(),
 		"routeMetadataContext": anything(),
@@ -196,11 +198,25 @@ func (q *Question) tokens() *shape {
 		slots[name] = when(always, closed(map[string]*shape{
 			"status": {kinds: text, enum: status, presence: always},
 			"issuer": word(),
-			"claims": when(withToken, open(anything())),
+			"claims": when(withToken, claims()),
 			"header": open(anything()),
 		}))
 	}
 	return closed(slots)
+}
+
+// claims are of any type, but for those that the first door looks at (readClaims of package token). A
+// configuration may make lists of texts.
+func claims() *shape {
+	s := open(anything())
+	s.members = map[string]*shape{}
+	for _, name := range []string{"sub", "jti", "client_id", "azp", "sid"} {
+		s.members[name] = &shape{kinds: text | null | array, notEmpty: true, items: words()}
+	}
+	for _, name := range []string{"exp", "nbf", "iat"} {
+		s.members[name] = &shape{kinds: number}
+	}
+	return s
 }
 
 // homes are places of the document that are written from the same value as another.
