@@ -82,6 +82,7 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
   sallyport replay --log decisions.ndjson --candidate policies/
   sallyport gaps --log decisions.ndjson --config sallyport.yaml
   sallyport learn --log decisions.ndjson --config sallyport.yaml
+  sallyport prove policies/
   sallyport watch --denied
   sallyport why 4f0c2a8e-3c1d-4a57-9d1b-0f6f4f1f6d2e
   sallyport token verify --config sallyport.yaml < token.txt
@@ -95,7 +96,7 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newTest(), newEval(), newLint(), newDoctor(), newWatch(), newWhy(), newBundle(), newToken(), newVersion(), newReplay(), newGaps(), newLearn())
+	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newTest(), newEval(), newLint(), newDoctor(), newWatch(), newWhy(), newBundle(), newToken(), newVersion(), newReplay(), newGaps(), newLearn(), newProve())
 	return root
 }
 

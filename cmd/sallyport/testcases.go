@@ -20,7 +20,7 @@ func (s *suite) caseFiles() ([]*casefile.File, error) {
 	var errs []error
 	var mistakes casefile.Mistakes
 	for _, name := range s.paths {
-		names, err := casesBelow(name)
+		names, err := filesBelow(name, casefile.IsFile)
 		errs = append(errs, err)
 		for _, name := range names {
 			text, err := os.ReadFile(name)
@@ -40,15 +40,15 @@ func (s *suite) caseFiles() ([]*casefile.File, error) {
 	return out, errors.Join(errs...)
 }
 
-// casesBelow lists the files of cases, as the policy's files are found: names with a leading dot are
+// filesBelow lists the files that are wanted, as the policy's files are found: names with a leading dot are
 // left out, links are followed.
-func casesBelow(name string) ([]string, error) {
+func filesBelow(name string, wanted func(name string) bool) ([]string, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
 	}
 	if !info.IsDir() {
-		if casefile.IsFile(name) {
+		if wanted(name) {
 			return []string{name}, nil
 		}
 		return nil, nil
@@ -62,7 +62,7 @@ func casesBelow(name string) ([]string, error) {
 		if strings.HasPrefix(entry.Name(), ".") {
 			continue
 		}
-		below, err := casesBelow(filepath.Join(name, entry.Name()))
+		below, err := filesBelow(filepath.Join(name, entry.Name()), wanted)
 		if err != nil {
 			return nil, err
 		}

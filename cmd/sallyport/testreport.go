@@ -75,6 +75,7 @@ func (t testResult) lines() []string {
 	for _, d := range t.Differences {
 		out = append(out, d.String())
 	}
+	out = append(out, t.Invariant...)
 	told := slices.ContainsFunc(t.Differences, func(d casefile.Difference) bool { return d.Field == "detail" })
 	if t.Detail != "" && !told {
 		out = append(out, "detail of the answer: "+t.Detail)

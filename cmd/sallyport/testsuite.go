@@ -23,6 +23,7 @@ type suite struct {
 	config     policy.Config
 	runner     casefile.Runner // without its Decider
 	configured bool            // and so its slots are known
+	required   []string        // slots without which no request comes to the policy
 	wanted     *regexp.Regexp
 	filter     string
 	verbose    bool
@@ -44,7 +45,8 @@ type testResult struct {
 	Cases       []string              `json:"failed_cases,omitempty"`
 	FailedAt    *policy.Place         `json:"failed_at,omitempty"`
 	Differences []casefile.Difference `json:"differences,omitempty"`
-	Detail      string                `json:"detail,omitempty"` // why a case that failed was decided so
+	Invariant   []string              `json:"counterexample,omitempty"` // of an invariant, line for line
+	Detail      string                `json:"detail,omitempty"`         // why a case that failed was decided so
 	Rules       []policy.Rule         `json:"rules,omitempty"`
 }
 
@@ -94,7 +96,7 @@ func (s *suite) configure(file string) error {
 	if s.runner, err = statedRunner(context.Background(), cfg); err != nil {
 		return err
 	}
-	s.configured = true
+	s.configured, s.required = true, requiredSlots(cfg)
 	if len(s.paths) == 0 {
 		s.paths = cfg.Policy.Files
 	}
@@ -104,12 +106,16 @@ func (s *suite) configure(file string) error {
 // policyFiles are the arguments that hold a policy: all but single files of tests.
 func policyFiles(args []string) []string {
 	return slices.DeleteFunc(slices.Clone(args), func(name string) bool {
-		return casefile.IsFile(name) || strings.HasSuffix(name, "_test.rego")
+		return casefile.IsFile(name) || casefile.IsInvariants(name) || strings.HasSuffix(name, "_test.rego")
 	})
 }
 
 func (s *suite) run(ctx context.Context) (testResults, error) {
 	files, err := s.caseFiles()
+	if err != nil {
+		return testResults{}, err
+	}
+	invariants, err := invariantFiles(s.paths)
 	if err != nil {
 		return testResults{}, err
 	}
@@ -121,12 +127,16 @@ func (s *suite) run(ctx context.Context) (testResults, error) {
 	if err != nil {
 		return testResults{}, err
 	}
-	out.tests = append(out.tests, cases...)
+	proved, err := s.invariantTests(ctx, invariants)
+	if err != nil {
+		return testResults{}, err
+	}
+	out.tests = append(append(out.tests, cases...), proved...)
 	switch {
 	case len(out.tests) == 0 && s.filter != "":
 		return testResults{}, fmt.Errorf("no test matches %q", s.filter)
 	case len(out.tests) == 0:
-		return testResults{}, fmt.Errorf("no test in %s: neither test_ rules in _test.rego files nor .cases.yaml files", cmp.Or(strings.Join(s.paths, ", "), "policy.files"))
+		return testResults{}, fmt.Errorf("no test in %s: neither test_ rules in _test.rego files nor .cases.yaml or .invariants.yaml files", cmp.Or(strings.Join(s.paths, ", "), "policy.files"))
 	}
 	if s.config.Coverage != nil {
 		report, err := s.config.Coverage.Report(s.config)

@@ -125,9 +125,12 @@ type Config struct {
 	// archives (.tar.gz). Empty means Default.
 	//
 	// A data file in a directory is rooted by its directory, as opa does it: users/roles.json
-	// is merged under data.users. Names that begin with ".", Rego tests (_test.rego) and request
-	// cases (.cases.yaml, .cases.yml, .cases.json) are left out.
+	// is merged under data.users. Names that begin with ".", Rego tests (_test.rego), request cases
+	// (.cases.yaml, .cases.yml, .cases.json) and invariants (.invariants.yaml, …) are left out.
 	Files []string
+
+	// Modules are Rego texts beside Files, by the name that errors give for their file.
+	Modules map[string]string
 
 	// Default holds the policies that are used without Files.
 	Default fs.FS

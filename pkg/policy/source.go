@@ -55,6 +55,13 @@ func (s *source) read(config Config) error {
 			return fmt.Errorf("policy: load the default policies: %w", err)
 		}
 	}
+	for _, name := range util.KeysSorted(config.Modules) {
+		text := []byte(config.Modules[name])
+		s.loose = append(s.loose, digest(text))
+		if err := s.addModule(name, text); err != nil {
+			return fmt.Errorf("policy: load %s: %w", name, err)
+		}
+	}
 	if err := s.addConfigured(config.Data); err != nil {
 		return fmt.Errorf("policy: load the configured data: %w", err)
 	}
@@ -106,9 +113,10 @@ func (s *source) addDir(fsys fs.FS, prefix, dir string, root []string) error {
 // regoTest ends the names of files with Rego tests.
 const regoTest = "_test.rego"
 
-// IsCases tells whether a file holds request cases, those of "sallyport test", and no data.
+// IsCases tells whether a file holds request cases or invariants, those of "sallyport test", and no data.
 func IsCases(name string) bool {
-	return slices.ContainsFunc([]string{".cases.yaml", ".cases.yml", ".cases.json"}, func(end string) bool {
+	ends := []string{".cases.yaml", ".cases.yml", ".cases.json", ".invariants.yaml", ".invariants.yml", ".invariants.json"}
+	return slices.ContainsFunc(ends, func(end string) bool {
 		return strings.HasSuffix(name, end)
 	})
 }
