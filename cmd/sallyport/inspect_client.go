@@ -35,8 +35,13 @@ func dialAdmin(address string) (*grpc.ClientConn, error) {
 
 // call asks the inspection service one question.
 func call[In, Out any](ctx context.Context, conn *grpc.ClientConn, method string, in *In) (*Out, error) {
+	return callOn[In, Out](ctx, conn, inspect.ServiceName+"/"+method, in)
+}
+
+// callOn asks a service of the admin listener one question.
+func callOn[In, Out any](ctx context.Context, conn *grpc.ClientConn, method string, in *In) (*Out, error) {
 	out := new(Out)
-	if err := conn.Invoke(ctx, "/"+inspect.ServiceName+"/"+method, in, out); err != nil {
+	if err := conn.Invoke(ctx, "/"+method, in, out); err != nil {
 		return nil, adminError(conn.Target(), err)
 	}
 	return out, nil

@@ -32,6 +32,14 @@ type statusError struct {
 
 func (e statusError) Error() string { return e.message }
 
+// orNil is no error where the status is 0.
+func (e statusError) orNil() error {
+	if e.status == 0 {
+		return nil
+	}
+	return e
+}
+
 // run carries out one command line and returns its exit status.
 func run(args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
@@ -91,7 +99,7 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newTest(), newEval(), newLint(), newWatch(), newWhy(), newBundle(), newToken(), newVersion())
+	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newTest(), newEval(), newLint(), newWatch(), newWhy(), newCandidateCommand(), newBundle(), newToken(), newVersion())
 	return root
 }
 

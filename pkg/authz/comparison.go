@@ -18,3 +18,7 @@ func (c *Comparison) Failed() bool {
 	}
 	return false
 }
+
+// Unlike tells whether a person must look at it before the candidate may decide: it differs, or the
+// candidate failed, which is a denial by accident.
+func (c *Comparison) Unlike() bool { return c.Difference.Verdict != Same || c.Failed() }

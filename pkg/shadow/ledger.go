@@ -25,7 +25,7 @@ type Report struct {
 	Compared  uint64
 	Verdicts  map[authz.Verdict]uint64
 	Failed    uint64 // comparisons where the candidate failed
-	Unlike    uint64 // comparisons with a difference, or where the candidate failed: what the limit is about
+	Unlike    uint64 // comparisons that count as a difference (see [authz.Comparison.Unlike]): what the limit is about
 	Dropped   uint64 // checks that were to be compared and were not, of this pair or not
 	Groups    []Group
 	Ungrouped uint64 // comparisons with a difference that no group had room for
@@ -89,14 +89,10 @@ func (l *ledger) enter(c *authz.Comparison, of pair, now time.Time) {
 	if c.Failed() {
 		l.sum.Failed++
 	}
-	if verdict == authz.Same {
-		if c.Failed() {
-			l.sum.Unlike++
-		}
-		return
+	if c.Unlike() {
+		l.sum.Unlike++
+		l.group(c)
 	}
-	l.sum.Unlike++
-	l.group(c)
 }
 
 func (l *ledger) group(c *authz.Comparison) {
@@ -177,5 +173,5 @@ func (s *Shadow) Report() Report {
 
 // urgency sorts what may be a breach first.
 func urgency(v authz.Verdict) int {
-	return slices.Index([]authz.Verdict{authz.NewlyAllowed, authz.NewlyDenied, authz.Changed}, v)
+	return slices.Index([]authz.Verdict{authz.NewlyAllowed, authz.NewlyDenied, authz.Changed, authz.Same}, v)
 }

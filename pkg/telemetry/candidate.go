@@ -27,8 +27,8 @@ type trials struct {
 	duration metric.Float64Histogram
 }
 
-func newTrials() trials {
-	t := trials{verdicts: make(map[authz.Verdict]*atomic.Int64, len(verdicts)), failures: newTally()}
+func newTrials() *trials {
+	t := &trials{verdicts: make(map[authz.Verdict]*atomic.Int64, len(verdicts)), failures: newTally()}
 	for _, verdict := range verdicts {
 		t.verdicts[verdict] = new(atomic.Int64)
 	}
@@ -40,7 +40,7 @@ func (t *Telemetry) Compared(c *authz.Comparison) {
 	if t.metrics == nil {
 		return
 	}
-	trials := &t.metrics.trials
+	trials := t.metrics.trials
 	trials.verdicts[c.Difference.Verdict].Add(1)
 	if c.Failed() {
 		trials.failures.add(c.Candidate.Reason)

@@ -51,7 +51,7 @@ type metrics struct {
 
 	inFlight atomic.Int64
 	checks   tally
-	trials   trials
+	trials   *trials
 	tokens   atomic.Pointer[map[string]*slot] // by rule; the map is never written
 
 	check        metric.Float64Histogram

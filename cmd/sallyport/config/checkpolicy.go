@@ -22,8 +22,11 @@ func (c *checker) policy(p *Policy) {
 	}
 	c.outputHeaders(p.OutputHeaders, "policy.outputHeaders")
 	c.hosts(p.Capabilities.AllowNet, "policy.capabilities.allowNet")
-	if p.Candidate != nil && !c.wrong["policy.candidate"] {
-		c.candidate(p.Candidate)
+	if from := p.Candidate; from != nil && !c.wrong["policy.candidate"] {
+		c.candidate(from)
+		if p.OPA["discovery"] != nil && len(from.Files) == 0 && from.OPA == nil {
+			c.fault("policy.candidate", "needs files or opa: what policy.opa.discovery finds is not taken over")
+		}
 	}
 }
 
