@@ -66,10 +66,13 @@ func (l *line) newCandidate(cfg *config.Config, live *policy.Engine) *candidate 
 	return c
 }
 
-// load tries until it succeeds.
+// load tries until it succeeds: again when a file changes, and after a time.
 func (c *candidate) load(ctx context.Context) {
+	loading, loaded := context.WithCancel(ctx)
+	defer loaded()
 	again := time.NewTicker(candidateRetry)
 	defer again.Stop()
+	var changes chan struct{}
 	for {
 		engine, err := openCandidate(ctx, candidateConfig(c.cfg, c.logger))
 		if err == nil {
@@ -77,15 +80,38 @@ func (c *candidate) load(ctx context.Context) {
 			c.trial.Store(&trial{engine, c.shadow(engine)})
 			return
 		}
-		text := candidateText(err)
-		if last := c.failure.Swap(&text); last == nil || *last != text {
-			c.logger.Error("the candidate is broken, and nothing is compared; the policy that decides is not touched", "error", text)
+		if changes == nil {
+			changes = make(chan struct{}, 1)
+			c.done.Go(func() { c.watch(loading, changes) })
 		}
+		c.broken(err)
 		select {
 		case <-ctx.Done():
 			return
+		case <-changes:
 		case <-again.C:
 		}
+	}
+}
+
+// watch tells of changes of the candidate's files.
+func (c *candidate) watch(ctx context.Context, changes chan<- struct{}) {
+	err := policy.Watch(ctx, candidateConfig(c.cfg, c.logger).Files, func(context.Context) {
+		select {
+		case changes <- struct{}{}:
+		default: // one is waiting to be looked at
+		}
+	})
+	if err != nil {
+		c.logger.Warn("the candidate's files are not watched: it is tried again after a time", "every", candidateRetry, "error", err)
+	}
+}
+
+// broken notes why the candidate cannot be loaded.
+func (c *candidate) broken(err error) {
+	text := candidateText(err)
+	if last := c.failure.Swap(&text); last == nil || *last != text {
+		c.logger.Error("the candidate is broken, and nothing is compared; the policy that decides is not touched", "error", text)
 	}
 }
 

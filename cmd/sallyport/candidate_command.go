@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -183,8 +184,10 @@ func promoteCandidate(cmd *cobra.Command, admin, revision string, wait time.Dura
 		if err != nil {
 			return err
 		}
-		if revision == "" {
-			revision = seen.GetCandidateRevision()
+		revision = cmp.Or(revision, seen.GetCandidateRevision())
+		if seen.GetState() == candidatePromoted && revision == seen.GetCandidateRevision() {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s decides already\nto do: %s\n", printable(revision), printable(seen.GetToDo()))
+			return nil
 		}
 		in := &inspectv1.PromoteRequest{CandidateRevision: revision}
 		ctx, cancel := context.WithTimeout(ctx, candidateTime)
@@ -211,7 +214,7 @@ func awaitTrial(ctx context.Context, conn *grpc.ClientConn, wait time.Duration) 
 			return nil, err
 		}
 		code := trialStatus(status)
-		if code == 0 && status.GetState() != candidatePromoted {
+		if code == 0 {
 			return status, nil
 		}
 		refusal := statusError{code, "not promoted: " + missing(status)}
@@ -233,8 +236,6 @@ func missing(s *inspectv1.StatusResponse) string {
 	switch {
 	case s.GetState() == "":
 		return "there is no candidate; the configuration file has no policy.candidate"
-	case s.GetState() == candidatePromoted:
-		return "it decides already"
 	case s.GetTrouble() != "" && s.GetState() != candidateComparing:
 		return s.GetMissing() + ": " + s.GetTrouble()
 	}
