@@ -67,13 +67,24 @@ func startTrial(t *testing.T, candidate string, files map[string]string) *triall
 	}
 	s.run(t, cfg)
 	s.line.reloader.file = s.file // which only the test looks at
-	for to, addr := range map[**grpc.ClientConn]string{&s.conn: s.addr.String(), &s.admin: s.adminAddr.String()} {
-		if *to, err = grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { (*to).Close() })
-	}
+	s.conn = dialPlain(t, s.addr.String())
+	s.dialAdmin(t)
 	return s
+}
+
+func (s *trialled) dialAdmin(t *testing.T) {
+	t.Helper()
+	s.admin = dialPlain(t, s.adminAddr.String())
+}
+
+func dialPlain(t *testing.T, addr string) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
 }
 
 func (s *trialled) write(t *testing.T, name, text string) {
