@@ -45,7 +45,8 @@ that decides, beside their path, and what it would have decided otherwise is cou
 }
 
 func newCandidateStatus() *cobra.Command {
-	var admin, format string
+	var admin adminFlags
+	var format string
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Say how the candidate differs, and what is missing for promotion",
@@ -59,14 +60,15 @@ too few were compared yet, and 1 where there is no candidate, it is broken, or t
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return candidateStatus(cmd, admin, format) },
 	}
-	addAdminFlag(cmd, &admin)
+	addAdminFlags(cmd, &admin)
 	cmd.Flags().StringVarP(&format, "format", "f", "pretty", strings.Join(documentFormats, ", "))
 	completeWords(cmd, "format", documentFormats...)
 	return cmd
 }
 
 func newCandidatePromote() *cobra.Command {
-	var admin, revision string
+	var admin adminFlags
+	var revision string
 	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "promote",
@@ -84,14 +86,14 @@ The exit status is that of "candidate status", and 1 for a refusal of another ki
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return promoteCandidate(cmd, admin, revision, wait) },
 	}
-	addAdminFlag(cmd, &admin)
+	addAdminFlags(cmd, &admin)
 	cmd.Flags().StringVar(&revision, "revision", "", "the `REVISION` that was looked at; another one is refused (default: that of now)")
 	cmd.Flags().DurationVar(&wait, "wait", 0, "wait as long as this for the decisions that are missing")
 	return cmd
 }
 
 func newCandidateDrop() *cobra.Command {
-	var admin string
+	var admin adminFlags
 	cmd := &cobra.Command{
 		Use:   "drop",
 		Short: "End the trial; the policy of the configuration file decides",
@@ -110,12 +112,12 @@ promote.clients names may do it.`,
 			})
 		},
 	}
-	addAdminFlag(cmd, &admin)
+	addAdminFlags(cmd, &admin)
 	return cmd
 }
 
 // onCandidate connects, and is interrupted as people do it.
-func onCandidate(cmd *cobra.Command, admin string, do func(context.Context, *grpc.ClientConn) error) error {
+func onCandidate(cmd *cobra.Command, admin adminFlags, do func(context.Context, *grpc.ClientConn) error) error {
 	conn, err := dialAdmin(admin)
 	if err != nil {
 		return err
@@ -132,7 +134,7 @@ func askStatus(ctx context.Context, conn *grpc.ClientConn) (*inspectv1.StatusRes
 	return callOn[inspectv1.StatusRequest, inspectv1.StatusResponse](ctx, conn, inspect.CandidateServiceName+"/Status", &inspectv1.StatusRequest{})
 }
 
-func candidateStatus(cmd *cobra.Command, admin, format string) error {
+func candidateStatus(cmd *cobra.Command, admin adminFlags, format string) error {
 	if !slices.Contains(documentFormats, format) {
 		return usageError{fmt.Errorf("--format: %q is not one of %s", format, strings.Join(documentFormats, ", "))}
 	}
@@ -175,7 +177,7 @@ func trialStatus(s *inspectv1.StatusResponse) int {
 	return 0
 }
 
-func promoteCandidate(cmd *cobra.Command, admin, revision string, wait time.Duration) error {
+func promoteCandidate(cmd *cobra.Command, admin adminFlags, revision string, wait time.Duration) error {
 	if wait < 0 {
 		return usageError{errors.New("--wait: must not be less than 0")}
 	}

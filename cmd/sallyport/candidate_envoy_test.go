@@ -49,7 +49,7 @@ func TestEnvoyCandidate(t *testing.T) {
 	}
 
 	candidate("{path: /public/**, public: true}, {path: /new, public: true}")
-	status("/new/..", http.StatusBadRequest) // comes to no policy, and is no difference
+	status("/new/%2f", http.StatusBadRequest) // comes to no policy, and is no difference
 	revision := s.status(t).GetCandidateRevision()
 	s.command(t, 0, "promote", "--wait", "1m", "--revision", revision)
 	status("/new", http.StatusOK)

@@ -455,6 +455,23 @@ func TestWatchDifferences(t *testing.T) {
 			t.Errorf("who watches decisions sees a difference: %v", d)
 		}
 	}
+	watched := newOutput()
+	done := make(chan int, 1)
+	go func() {
+		done <- run([]string{"watch", "--differences", "--limit", "1", "--admin", s.adminAddr.String()}, watched, watched)
+	}()
+	code := -1
+	until(t, "the command has seen a difference", func() bool {
+		s.allowed(t, "/open/8")
+		select {
+		case code = <-done:
+		default:
+		}
+		return code >= 0
+	})
+	if text := watched.String(); code != 0 || !strings.Contains(text, `"verdict":"newly_denied"`) && !strings.Contains(text, `"verdict": "newly_denied"`) {
+		t.Errorf("watch --differences ended with %d: %s", code, text)
+	}
 	line := newOutput()
 	if err := differenceLine(line, nil)(d); err != nil || !strings.Contains(line.String(), " newly denied  GET shop/open/7 allowed → policy_denied (who has ") {
 		t.Errorf("%v, the line is %s", err, line)

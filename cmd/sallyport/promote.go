@@ -83,9 +83,11 @@ func (l *line) drop(by inspect.Caller) (*inspectv1.DropResponse, error) {
 	next.decider = next.engine
 	next.service = l.newService(&next)
 	l.turn(context.Background(), before, &next)
-	err := c.close()
+	if err := c.close(); err != nil {
+		l.logger.Warn("the candidate did not end well", "error", err)
+	}
 	l.logger.Warn("the candidate was dropped, and the policy of the configuration file decides", "by", by.String(),
-		"revision", revision, "decided", decided, "now", next.decider.Revision(), "error", err)
+		"revision", revision, "decided", decided, "now", next.decider.Revision())
 	return &inspectv1.DropResponse{Revision: next.decider.Revision()}, nil
 }
 
