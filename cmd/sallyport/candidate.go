@@ -75,7 +75,11 @@ func (c *candidate) load(ctx context.Context) {
 	var changes chan struct{}
 	for {
 		engine, err := openCandidate(ctx, candidateConfig(c.cfg, c.logger))
-		if err == nil {
+		switch {
+		case err == nil && ctx.Err() != nil: // nobody waits for it any more
+			_ = engine.Close() // and nobody is told
+			return
+		case err == nil:
 			c.failure.Store(nil)
 			c.trial.Store(&trial{engine, c.shadow(engine)})
 			return
@@ -200,17 +204,26 @@ func (c *candidate) trouble() error {
 	return nil
 }
 
-// close ends the trial, and the candidate's policy; Decide of its engine goes on with the last one.
-func (c *candidate) close() error {
+// close ends the trial, and the candidate's policy, and waits until ctx ends. Decide of its engine goes
+// on with the last policy.
+func (c *candidate) close(ctx context.Context) error {
 	if c == nil {
 		return nil
 	}
 	c.cancel()
-	c.done.Wait()
+	loaded := make(chan struct{})
+	go func() {
+		c.done.Wait()
+		close(loaded)
+	}()
+	select {
+	case <-loaded:
+	case <-ctx.Done():
+		return fmt.Errorf("the candidate is still being compiled: %w", ctx.Err())
+	}
 	t := c.trial.Swap(nil)
 	if t == nil {
 		return nil
 	}
-	t.shadow.Close()
-	return t.engine.Close()
+	return errors.Join(t.shadow.Close(ctx), t.engine.Close())
 }

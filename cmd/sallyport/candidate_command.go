@@ -23,7 +23,7 @@ const (
 	// exitPending is that of "candidate status" and "candidate promote" while too little was compared.
 	exitPending = 4
 
-	candidateTime = 15 * time.Second // more than the server takes for a change
+	candidateTime = 10 * time.Second // more than the server takes for the status
 	candidatePoll = time.Second
 )
 
@@ -192,8 +192,6 @@ func promoteCandidate(cmd *cobra.Command, admin adminFlags, revision string, wai
 			return nil
 		}
 		in := &inspectv1.PromoteRequest{CandidateRevision: revision}
-		ctx, cancel := context.WithTimeout(ctx, candidateTime)
-		defer cancel()
 		out, err := callOn[inspectv1.PromoteRequest, inspectv1.PromoteResponse](ctx, conn, inspect.CandidateServiceName+"/Promote", in)
 		if err != nil {
 			return err

@@ -62,7 +62,7 @@ func (l *line) promote(by inspect.Caller, revision string) (*inspectv1.PromoteRe
 	next.decider = t.engine
 	next.service = l.newService(&next)
 	l.turn(context.Background(), before, &next)
-	t.shadow.Close()
+	l.endTrial(t.shadow.Close)
 	l.logger.Warn("the candidate was promoted and decides; the configuration file says otherwise", "by", by.String(),
 		"revision", revision, "before", report.Live, "compared", report.Compared, "differences", report.Unlike, "todo", candidateToDo(c.cfg))
 	return &inspectv1.PromoteResponse{Revision: revision, ToDo: candidateToDo(c.cfg)}, nil
@@ -83,12 +83,19 @@ func (l *line) drop(by inspect.Caller) (*inspectv1.DropResponse, error) {
 	next.decider = next.engine
 	next.service = l.newService(&next)
 	l.turn(context.Background(), before, &next)
-	if err := c.close(); err != nil {
-		l.logger.Warn("the candidate did not end well", "error", err)
-	}
+	l.endTrial(c.close)
 	l.logger.Warn("the candidate was dropped, and the policy of the configuration file decides", "by", by.String(),
 		"revision", revision, "decided", decided, "now", next.decider.Revision())
 	return &inspectv1.DropResponse{Revision: next.decider.Revision()}, nil
+}
+
+// endTrial ends what compares, and does not wait for ever: reloads wait for it.
+func (l *line) endTrial(end func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
+	defer cancel()
+	if err := end(ctx); err != nil {
+		l.logger.Warn("the trial did not end well", "error", err)
+	}
 }
 
 func candidateLimits(cfg *config.Config) shadow.Limits {

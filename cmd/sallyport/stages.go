@@ -110,7 +110,7 @@ func (s *stages) trouble() error { return errors.Join(s.verifier.Ready(), s.cand
 func (s *stages) close(ctx context.Context, kept *stages) error {
 	var errs []error
 	if s.candidate != kept.candidate {
-		errs = append(errs, s.candidate.close())
+		errs = append(errs, s.candidate.close(ctx))
 	}
 	if s.log != nil && s.log != kept.log {
 		errs = append(errs, s.log.close(ctx))

@@ -115,6 +115,8 @@ func (l *line) run(ctx context.Context) error {
 
 // close ends what the line started, last first.
 func (l *line) close(ctx context.Context) error {
+	l.changing.Lock() // a promotion may be under way
+	defer l.changing.Unlock()
 	var errs []error
 	if last := l.stages(); last != nil {
 		errs = append(errs, last.close(ctx, &stages{}))

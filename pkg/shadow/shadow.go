@@ -21,6 +21,7 @@ package shadow
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -135,10 +136,21 @@ func (s *Shadow) drop() {
 	s.config.Dropped()
 }
 
-// Close ends the comparing, the evaluations that run too, and waits. What is queued is forgotten.
-func (s *Shadow) Close() {
+// Close ends the comparing, the evaluations that run too, and waits for them until ctx ends: a builtin
+// that does not look at its deadline must hold nobody up. What is queued is forgotten.
+func (s *Shadow) Close(ctx context.Context) error {
 	s.cancel()
-	s.done.Wait()
+	ended := make(chan struct{})
+	go func() {
+		s.done.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("shadow: an evaluation of the candidate does not end: %w", ctx.Err())
+	}
 }
 
 // decided tells whether a policy decided: it names its revision also where it failed. What only the

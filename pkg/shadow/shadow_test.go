@@ -22,7 +22,9 @@ type decide func(ctx context.Context, at time.Time, req *authz.Request, id authz
 
 func answers(d authz.Decision) decide {
 	d.Revision = "new"
-	return func(context.Context, time.Time, *authz.Request, authz.Identity) (authz.Decision, error) { return d, nil }
+	return func(context.Context, time.Time, *authz.Request, authz.Identity) (authz.Decision, error) {
+		return d, nil
+	}
 }
 
 // A bench has a shadow of a candidate, in a bubble, and what it told.
@@ -54,8 +56,15 @@ func start(t *testing.T, candidate decide, change func(*shadow.Config)) *bench {
 		change(&config)
 	}
 	b.Shadow = shadow.New(config)
-	t.Cleanup(b.Close)
+	t.Cleanup(func() { b.end(t) })
 	return b
+}
+
+func (b *bench) end(t *testing.T) {
+	t.Helper()
+	if err := b.Close(context.WithoutCancel(t.Context())); err != nil {
+		t.Error(err)
+	}
 }
 
 func (b *bench) hear(t *testing.T, records ...*authz.Record) {
@@ -248,10 +257,29 @@ func TestHangs(t *testing.T) {
 		}
 		b.hear(t, live("3", authz.Decision{}))
 		synctest.Wait()
-		b.Close() // ends what runs; the bubble would not end with a goroutine that is left
+		b.end(t) // ends what runs; the bubble would not end with a goroutine that is left
 		if n := b.Report().Compared; n != 4 {
 			t.Errorf("%d compared: what was cut off is no comparison", n)
 		}
+	})
+}
+
+// An evaluation that does not look at its deadline holds up who ends the trial only for a time.
+func TestCloseGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		b := start(t, func(context.Context, time.Time, *authz.Request, authz.Identity) (authz.Decision, error) {
+			<-release
+			return authz.Decision{Revision: "new"}, nil
+		}, nil)
+		b.hear(t, live("1", authz.Decision{}))
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := b.Close(ctx); err == nil || !strings.Contains(err.Error(), "does not end") {
+			t.Errorf("%v", err)
+		}
+		close(release)
 	})
 }
 
@@ -406,7 +434,6 @@ func BenchmarkRecord(b *testing.B) {
 		},
 		Revisions: func() (string, string) { return "old", "new" },
 	})
-	defer s.Close()
 	defer close(release)
 	record := live("1", authz.Decision{})
 	b.ReportAllocs()
