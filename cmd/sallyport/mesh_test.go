@@ -216,9 +216,12 @@ func (s *sallyport) run(t *testing.T, cfg *config.Config) {
 }
 
 // scrape reads the metrics as Prometheus does.
-func (s *sallyport) scrape(t *testing.T) string {
+func (s *sallyport) scrape(t *testing.T) string { return s.page(t, "/metrics") }
+
+// page is one of the admin listener.
+func (s *sallyport) page(t *testing.T, path string) string {
 	t.Helper()
-	response, err := http.Get("http://" + s.adminAddr.String() + "/metrics")
+	response, err := http.Get("http://" + s.adminAddr.String() + path)
 	if err != nil {
 		t.Fatal(err)
 	}

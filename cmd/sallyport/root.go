@@ -88,6 +88,7 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
   sallyport lint policies/
   sallyport watch --denied
   sallyport why 4f0c2a8e-3c1d-4a57-9d1b-0f6f4f1f6d2e
+  sallyport candidate status
   sallyport token verify --config sallyport.yaml < token.txt
   sallyport version
   source <(sallyport completion bash)`,

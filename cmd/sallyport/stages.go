@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"reflect"
@@ -45,11 +44,8 @@ func (l *line) newStages(ctx context.Context, cfg *config.Config, before *stages
 			return nil, placed(cfg, err)
 		}
 	}
-	s.decider = s.engine
-	if s.candidate = before.candidate; reflect.DeepEqual(trying(cfg), trying(before.cfg)) {
-		s.decider = cmp.Or(before.decider, s.engine) // what was promoted stays
-	} else {
-		s.candidate = l.newCandidate(cfg, s.engine)
+	if s.candidate, s.decider = before.candidate, before.decider; !reflect.DeepEqual(trying(cfg), trying(before.cfg)) {
+		s.candidate, s.decider = l.newCandidate(cfg, s.engine), s.engine
 	}
 	listed := cfg.JWT.Revocation.Data != "" && s.engine != before.engine // the list comes from the policy
 	if s.verifier = before.verifier; s.verifier == nil || listed || !reflect.DeepEqual(verifying(cfg.JWT), verifying(before.cfg.JWT)) {
