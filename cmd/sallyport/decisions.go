@@ -21,10 +21,11 @@ import (
 
 // watchFlags are those of the command watch.
 type watchFlags struct {
-	admin, path, principal, subject, slot string
-	reasons                               []string
-	allowed, denied, json                 bool
-	limit                                 int
+	admin                              adminFlags
+	path, principal, subject, slot     string
+	reasons                            []string
+	allowed, denied, differences, json bool
+	limit                              int
 }
 
 func newWatch() *cobra.Command {
@@ -34,20 +35,23 @@ func newWatch() *cobra.Command {
 		Short: "Watch the decisions of a running server",
 		Long: `Show the decisions of a running Sallyport as they are made: a line for each on a terminal, and NDJSON in
 the format of the decision log elsewhere, or with --json. Credentials are masked as they are in the log.
+With --differences it shows what a candidate policy (policy.candidate) would have decided otherwise.
 
 A watcher that is too slow loses decisions and is told how many; no check waits for it. The admin listener
 answers on the same machine, or to a client certificate that it verifies.`,
 		Example: `  sallyport watch
   sallyport watch --denied --path /orders
+  sallyport watch --differences
   sallyport watch --reason token_expired --reason token_audience
   sallyport watch --subject ann --slot users --json | jq .decision_id`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return watchDecisions(cmd, flags) },
 	}
-	addAdminFlag(cmd, &flags.admin)
+	addAdminFlags(cmd, &flags.admin)
 	f := cmd.Flags()
 	f.BoolVar(&flags.allowed, "allowed", false, "allowed requests alone")
 	f.BoolVar(&flags.denied, "denied", false, "denied requests alone")
+	f.BoolVar(&flags.differences, "differences", false, "what the candidate policy would have decided otherwise, and nothing else")
 	f.StringSliceVar(&flags.reasons, "reason", nil, "a `REASON`, such as policy_denied; may be repeated")
 	f.StringVar(&flags.path, "path", "", "what the path begins with")
 	f.StringVar(&flags.principal, "principal", "", "the `IDENTITY` in the downstream peer's certificate")
@@ -62,7 +66,7 @@ func (f *watchFlags) request() (*inspectv1.WatchRequest, error) {
 	if f.allowed && f.denied {
 		return nil, usageError{errors.New("--allowed and --denied leave nothing; give one of them")}
 	}
-	in := &inspectv1.WatchRequest{Reasons: f.reasons, PathPrefix: f.path, Principal: f.principal, Subject: f.subject, Slot: f.slot}
+	in := &inspectv1.WatchRequest{Reasons: f.reasons, PathPrefix: f.path, Principal: f.principal, Subject: f.subject, Slot: f.slot, Differences: f.differences}
 	if f.allowed || f.denied {
 		in.Allowed = &f.allowed
 	}
@@ -86,7 +90,7 @@ func watchDecisions(cmd *cobra.Command, flags watchFlags) error {
 		err = errors.Join(stream.SendMsg(in), stream.CloseSend())
 	}
 	if err != nil {
-		return adminError(flags.admin, err)
+		return adminError(flags.admin.address, err)
 	}
 	return receive(ctx, cmd, stream, flags)
 }
@@ -99,6 +103,9 @@ func receive(ctx context.Context, cmd *cobra.Command, stream grpc.ClientStream, 
 		inks = map[bool]string{true: "\x1b[32m", false: "\x1b[31m"} // green, red
 	}
 	show := decisionLine(cmd.OutOrStdout(), inks)
+	if flags.differences {
+		show = differenceLine(cmd.OutOrStdout(), inks)
+	}
 	if flags.json || !terminal {
 		show = decisionJSON(cmd.OutOrStdout())
 	}
@@ -108,7 +115,7 @@ func receive(ctx context.Context, cmd *cobra.Command, stream grpc.ClientStream, 
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // it was interrupted, which is how a watch ends
 		case err != nil:
-			return adminError(flags.admin, err)
+			return adminError(flags.admin.address, err)
 		}
 		if out.GetLost() > 0 {
 			fmt.Fprintf(cmd.ErrOrStderr(), "sallyport: %d decisions were lost: this watcher is too slow\n", out.GetLost())

@@ -166,6 +166,7 @@ type sallyport struct {
 	decisions *output  // standard output
 	messages  *output  // standard error
 	stop      func()   // ends it as SIGTERM does, and waits
+	line      *line
 }
 
 // startSallyport runs a configuration of testdata, with the issuer's address and edits in it.
@@ -202,7 +203,7 @@ func (s *sallyport) run(t *testing.T, cfg *config.Config) {
 		cancel()
 		t.Fatal(err)
 	}
-	s.addr, s.adminAddr = l.server.GRPCAddr(), l.server.AdminAddr()
+	s.line, s.addr, s.adminAddr = l, l.server.GRPCAddr(), l.server.AdminAddr()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -215,9 +216,12 @@ func (s *sallyport) run(t *testing.T, cfg *config.Config) {
 }
 
 // scrape reads the metrics as Prometheus does.
-func (s *sallyport) scrape(t *testing.T) string {
+func (s *sallyport) scrape(t *testing.T) string { return s.page(t, "/metrics") }
+
+// page is one of the admin listener.
+func (s *sallyport) page(t *testing.T, path string) string {
 	t.Helper()
-	response, err := http.Get("http://" + s.adminAddr.String() + "/metrics")
+	response, err := http.Get("http://" + s.adminAddr.String() + path)
 	if err != nil {
 		t.Fatal(err)
 	}

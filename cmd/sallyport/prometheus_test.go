@@ -30,7 +30,7 @@ type prometheus struct{ url string }
 // monitored is a Sallyport that has answered checks of every kind, and answers them again with play.
 func monitored(t *testing.T) (s *sallyport, play func()) {
 	t.Helper()
-	s = startSallyport(t, "routes.yaml", edit{`admin: ""`, "admin: 127.0.0.1:0"})
+	s = startSallyport(t, "routes.yaml", edit{`admin: ""`, "admin: 127.0.0.1:0"}, edit{"policy:\n", "policy:\n  candidate: {data: {}}\n"})
 	conn, err := grpc.NewClient(s.addr.String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

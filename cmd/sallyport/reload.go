@@ -135,6 +135,8 @@ func (r *reloader) tell(ctx context.Context, changes []config.Change, err error)
 // replace lets a new configuration decide. The checks under way are not touched: those of the old
 // stages are waited for before these are closed.
 func (l *line) replace(ctx context.Context, cfg *config.Config) error {
+	l.changing.Lock()
+	defer l.changing.Unlock()
 	before := l.stages()
 	// What needs a restart stays as it is.
 	cfg.Listen, cfg.Telemetry, cfg.Log.Format = before.cfg.Listen, before.cfg.Telemetry, before.cfg.Log.Format
@@ -148,13 +150,23 @@ func (l *line) replace(ctx context.Context, cfg *config.Config) error {
 	if err := next.await(ctx, before); err != nil {
 		return errors.Join(err, next.close(ctx, before))
 	}
+	if before.decider != before.engine && next.decider != before.decider {
+		l.logger.Warn("the candidate that was promoted decides no more: the policy of the configuration file is another one",
+			"revision", before.decider.Revision(), "now", next.decider.Revision())
+	}
 	l.watched.SetIssuers(issuers(cfg))
-	l.turns.begin(next)
-	defer l.turns.end()
 	l.server.SetLoad(load(cfg))
 	if l.env.level != nil {
 		l.env.level.Set(cfg.Log.Severity())
 	}
+	l.turn(ctx, before, next)
+	return nil
+}
+
+// turn lets next decide, and closes what only those before had.
+func (l *line) turn(ctx context.Context, before, next *stages) {
+	l.turns.begin(next)
+	defer l.turns.end()
 	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), before.cfg.Request.Timeout+drainMargin)
 	defer cancel()
 	if err := l.service.Replace(draining, next.service); err != nil {
@@ -165,7 +177,6 @@ func (l *line) replace(ctx context.Context, cfg *config.Config) error {
 	if err := before.close(closing, next); err != nil {
 		l.logger.Warn("the old configuration did not end well", "error", err)
 	}
-	return nil
 }
 
 // await waits until new stages decide as well as those before: with a policy, and with every issuer's
@@ -189,8 +200,8 @@ func (s *stages) await(ctx context.Context, before *stages) error {
 }
 
 func (s *stages) missing(before *stages) error {
-	if before.engine.Ready() == nil {
-		if err := s.engine.Ready(); err != nil {
+	if before.decider.Ready() == nil {
+		if err := s.decider.Ready(); err != nil {
 			return err
 		}
 	}

@@ -32,6 +32,14 @@ type statusError struct {
 
 func (e statusError) Error() string { return e.message }
 
+// orNil is no error where the status is 0.
+func (e statusError) orNil() error {
+	if e.status == 0 {
+		return nil
+	}
+	return e
+}
+
 // run carries out one command line and returns its exit status.
 func run(args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
@@ -85,6 +93,7 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
   sallyport prove policies/
   sallyport watch --denied
   sallyport why 4f0c2a8e-3c1d-4a57-9d1b-0f6f4f1f6d2e
+  sallyport candidate status
   sallyport token verify --config sallyport.yaml < token.txt
   sallyport version
   source <(sallyport completion bash)`,
@@ -96,7 +105,7 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newTest(), newEval(), newLint(), newDoctor(), newWatch(), newWhy(), newBundle(), newToken(), newVersion(), newReplay(), newGaps(), newLearn(), newProve())
+	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newTest(), newEval(), newLint(), newDoctor(), newWatch(), newWhy(), newBundle(), newToken(), newVersion(), newReplay(), newGaps(), newLearn(), newProve(), newCandidateCommand())
 	return root
 }
 

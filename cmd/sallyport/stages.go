@@ -16,11 +16,13 @@ import (
 // They are made as a whole and never changed; a part whose settings are the same is the one of the
 // stages before, with its caches.
 type stages struct {
-	cfg      *config.Config
-	engine   *policy.Engine
-	verifier *token.Verifier
-	log      *decisionLog
-	service  *envoy.Server
+	cfg       *config.Config
+	engine    *policy.Engine // the policy of the file
+	candidate *candidate     // nil: none
+	decider   *policy.Engine // what decides: engine, or the candidate's once that is promoted
+	verifier  *token.Verifier
+	log       *decisionLog
+	service   *envoy.Server
 }
 
 // newStages makes those of a configuration, with the parts of before (nil: none) that are the same.
@@ -42,6 +44,9 @@ func (l *line) newStages(ctx context.Context, cfg *config.Config, before *stages
 			return nil, placed(cfg, err)
 		}
 	}
+	if s.candidate, s.decider = before.candidate, before.decider; !reflect.DeepEqual(trying(cfg), trying(before.cfg)) {
+		s.candidate, s.decider = l.newCandidate(cfg, s.engine), s.engine
+	}
 	listed := cfg.JWT.Revocation.Data != "" && s.engine != before.engine // the list comes from the policy
 	if s.verifier = before.verifier; s.verifier == nil || listed || !reflect.DeepEqual(verifying(cfg.JWT), verifying(before.cfg.JWT)) {
 		if s.verifier, err = newVerifier(ctx, cfg, s.engine, l.logger, observer(l.watched)); err != nil {
@@ -60,11 +65,13 @@ func (l *line) newStages(ctx context.Context, cfg *config.Config, before *stages
 
 // evaluating are the settings that the second door is made of.
 func evaluating(cfg *config.Config) any {
+	decides := cfg.Policy
+	decides.Candidate = nil
 	return struct {
 		policy    config.Policy
 		recording *policy.Recording
 		body      config.Size
-	}{cfg.Policy, recording(cfg), cfg.Request.MaxBodyBytes}
+	}{decides, recording(cfg), cfg.Request.MaxBodyBytes}
 }
 
 // verifying are the settings that the first door is made of.
@@ -83,21 +90,24 @@ func logging(cfg *config.Config) any {
 
 // newService makes what asks the stages, each with those who watch it.
 func (l *line) newService(s *stages) *envoy.Server {
-	recorders := slices.Concat(s.log.recorders(), l.env.recorders, l.watched.Recorders(), inspectors(l.inspection))
+	recorders := slices.Concat(s.log.recorders(), l.env.recorders, l.watched.Recorders(), inspectors(l.inspection), s.candidate.recorders())
 	return &envoy.Server{
-		Checker:      newChecker(s.cfg, l.watched.Verifier(s.verifier), l.watched.Decider(s.engine), recorders),
+		Checker:      newChecker(s.cfg, l.watched.Verifier(s.verifier), l.watched.Decider(s.decider), recorders),
 		MaxBodyBytes: int(s.cfg.Request.MaxBodyBytes),
 		Timeout:      s.cfg.Request.Timeout,
 	}
 }
 
 // ready says why nothing can be decided, and trouble what else is wrong.
-func (s *stages) ready() error   { return errors.Join(s.engine.Ready(), s.verifier.Blind()) }
-func (s *stages) trouble() error { return s.verifier.Ready() }
+func (s *stages) ready() error   { return errors.Join(s.decider.Ready(), s.verifier.Blind()) }
+func (s *stages) trouble() error { return errors.Join(s.verifier.Ready(), s.candidate.trouble()) }
 
 // close ends the parts that are not those of kept as well.
 func (s *stages) close(ctx context.Context, kept *stages) error {
 	var errs []error
+	if s.candidate != kept.candidate {
+		errs = append(errs, s.candidate.close(ctx))
+	}
 	if s.log != nil && s.log != kept.log {
 		errs = append(errs, s.log.close(ctx))
 	}

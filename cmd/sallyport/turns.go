@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/sallyport/sallyport/pkg/policy"
 	"github.com/sallyport/sallyport/pkg/telemetry"
 	"github.com/sallyport/sallyport/pkg/token"
 )
@@ -62,10 +63,10 @@ func (t *turns) totals() totals {
 	if t.now == nil {
 		return sum
 	}
-	stats, memo := t.now.verifier.Stats(), t.now.engine.Stats()
+	stats, memo := t.now.verifier.Stats(), t.now.decider.Stats()
 	sum.tokens.Entries, sum.tokens.Bytes = stats.Cache.Entries, stats.Cache.Bytes
 	sum.memo.Entries, sum.memo.Bytes = memo.Entries, memo.Bytes
-	sum.policy.Revision = t.now.engine.Revision()
+	sum.policy.Revision = t.now.decider.Revision()
 	maps.DeleteFunc(sum.keys, func(issuer string, _ telemetry.Keys) bool { // that no rule names any more
 		return !slices.ContainsFunc(stats.Keys, func(k token.KeyStats) bool { return k.Issuer == issuer })
 	})
@@ -85,13 +86,20 @@ func (t *totals) add(s, others *stages) {
 		}
 	}
 	if s.engine != others.engine {
-		loads, memo := s.engine.Loads(), s.engine.Stats()
-		t.policy.Loaded, t.policy.Refused = t.policy.Loaded+loads.Loaded, t.policy.Refused+loads.Refused
-		raise(&t.memo, memo.Hits, memo.Misses, memo.Evictions)
+		t.engine(s.engine)
+	}
+	if s.decider != s.engine && s.decider != others.decider { // the candidate's, once promoted, from its beginning
+		t.engine(s.decider)
 	}
 	if s.log != others.log && s.log.log != nil {
 		t.dropped += s.log.log.Dropped()
 	}
+}
+
+func (t *totals) engine(e *policy.Engine) {
+	loads, memo := e.Loads(), e.Stats()
+	t.policy.Loaded, t.policy.Refused = t.policy.Loaded+loads.Loaded, t.policy.Refused+loads.Refused
+	raise(&t.memo, memo.Hits, memo.Misses, memo.Evictions)
 }
 
 func raise(cache *telemetry.Cache, hits, misses, evictions uint64) {
@@ -118,5 +126,13 @@ func (l *line) sources() telemetry.Sources {
 		PolicyCache: func() telemetry.Cache { return l.turns.totals().memo },
 		Dropped:     func() uint64 { return l.turns.totals().dropped },
 		Config:      l.reloader.counts,
+		Candidate:   l.trialState,
 	}
+}
+
+// trialState is what becomes of the candidate.
+func (l *line) trialState() telemetry.Candidate {
+	c := l.stages().candidate
+	state, _ := c.state() // what is wrong, the log and /readyz say
+	return telemetry.Candidate{State: state, Revision: c.revision()}
 }

@@ -113,6 +113,11 @@ func check(ctx context.Context, file string) error {
 	if err := policy.Validate(ctx, policyConfig(cfg, logger)); err != nil {
 		mistakes = append(mistakes, policyMistake(cfg, err))
 	}
+	if cfg.Policy.Candidate != nil { // which serve would show as broken, and go on
+		if err := policy.Validate(ctx, candidateConfig(cfg, logger)); err != nil {
+			mistakes = append(mistakes, candidateMistake(cfg, err))
+		}
+	}
 	if len(mistakes) > 0 {
 		return mistakes
 	}

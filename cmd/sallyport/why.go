@@ -23,7 +23,8 @@ import (
 const whyTime = 10 * time.Second
 
 func newWhy() *cobra.Command {
-	var admin, format string
+	var admin adminFlags
+	var format string
 	cmd := &cobra.Command{
 		Use:   "why DECISION_ID",
 		Short: "Explain a decision of a running server, and what would have allowed it",
@@ -42,7 +43,7 @@ Kubernetes: kubectl port-forward POD 9192.`,
 		Args: usage(oneDecision),
 		RunE: func(cmd *cobra.Command, args []string) error { return explainDecision(cmd, admin, format, args[0]) },
 	}
-	addAdminFlag(cmd, &admin)
+	addAdminFlags(cmd, &admin)
 	cmd.Flags().StringVarP(&format, "format", "f", "pretty", "pretty or json")
 	completeWords(cmd, "format", "pretty", "json")
 	return cmd
@@ -56,7 +57,7 @@ func oneDecision(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-func explainDecision(cmd *cobra.Command, admin, format, id string) error {
+func explainDecision(cmd *cobra.Command, admin adminFlags, format, id string) error {
 	if format != "pretty" && format != "json" {
 		return usageError{fmt.Errorf("--format: %q is not pretty or json", format)}
 	}

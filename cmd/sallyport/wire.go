@@ -24,6 +24,7 @@ type line struct {
 	watched    *telemetry.Telemetry
 	logger     *slog.Logger // the environment's, with what telemetry adds
 	turns      turns
+	changing   sync.Mutex // held while other stages are made and take their turn
 	service    *envoy.Switch
 	server     *server.Server
 	reloader   *reloader
@@ -90,8 +91,12 @@ func newChecker(cfg *config.Config, verifier authz.Verifier, decider authz.Decid
 	return &authz.Checker{
 		Verifier: verifier, Decider: decider, Recorder: recorder,
 		FlagAmbiguousPaths: cfg.Request.AmbiguousPaths == config.FlagAmbiguousPaths,
-		Challenge:          authz.Challenge{Realm: cfg.JWT.Realm, ResourceMetadata: cfg.JWT.ResourceMetadata},
+		Challenge:          challenge(cfg),
 	}
+}
+
+func challenge(cfg *config.Config) authz.Challenge {
+	return authz.Challenge{Realm: cfg.JWT.Realm, ResourceMetadata: cfg.JWT.ResourceMetadata}
 }
 
 // run serves until ctx ends, and closes the line.
@@ -111,6 +116,8 @@ func (l *line) run(ctx context.Context) error {
 
 // close ends what the line started, last first.
 func (l *line) close(ctx context.Context) error {
+	l.changing.Lock() // a promotion may be under way
+	defer l.changing.Unlock()
 	var errs []error
 	if last := l.stages(); last != nil {
 		errs = append(errs, last.close(ctx, &stages{}))

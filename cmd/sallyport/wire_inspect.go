@@ -25,20 +25,24 @@ func (l *line) newInspection(cfg *config.Config) *inspect.Service {
 		Line: func(ctx context.Context, record *authz.Record) []byte {
 			return decisionlog.NewFormat(logConfig(l.stages().cfg, nil).Keep).Line(ctx, record)
 		},
+		Difference: func(c *authz.Comparison) []byte {
+			return decisionlog.NewFormat(logConfig(l.stages().cfg, nil).Keep).Difference(c)
+		},
 		Check: func(ctx context.Context, req *authz.Request) *authz.Record {
 			var kept lastRecord
 			now := l.stages()
-			newChecker(now.cfg, now.verifier, now.engine, &kept).Check(ctx, req)
+			newChecker(now.cfg, now.verifier, now.decider, &kept).Check(ctx, req)
 			return kept.record
 		},
 		Explain: func(ctx context.Context, req *authz.Request, id authz.Identity) (*inspectv1.Evaluation, error) {
-			why, err := l.stages().engine.Explain(ctx, req, id)
+			why, err := l.stages().decider.Explain(ctx, req, id)
 			return evaluation(why), err
 		},
 		WhatIf: func(ctx context.Context, req *authz.Request, id authz.Identity) ([]string, error) {
-			return l.stages().engine.WhatIf(ctx, req, id)
+			return l.stages().decider.WhatIf(ctx, req, id)
 		},
-		Policy: func() *inspectv1.PolicyResponse { return described(l.stages().engine) },
+		Policy:    func() *inspectv1.PolicyResponse { return described(l.stages().decider) },
+		Candidate: l.onTrial(),
 	})
 }
 

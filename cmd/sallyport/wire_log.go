@@ -43,7 +43,7 @@ func (l *line) newDecisionLog(cfg *config.Config, engine *policy.Engine) (_ *dec
 		sinks = append(sinks, decisionlog.Sink{Name: "otlp", Writer: decisionlog.OTel{Logger: logs}})
 	}
 	if service := engine.DecisionLogs(); service != nil {
-		sinks = append(sinks, decisionlog.Sink{Name: "opa", Writer: service})
+		sinks = append(sinks, decisionlog.Sink{Name: "opa", Writer: service, ChecksOnly: true})
 	}
 	if len(sinks) > 0 {
 		configured := logConfig(cfg, sinks)

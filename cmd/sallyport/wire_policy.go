@@ -38,6 +38,15 @@ func policyMistake(cfg *config.Config, err error) config.Mistake {
 	return cfg.At("policy", errors.New(strings.TrimPrefix(err.Error(), "policy: ")))
 }
 
+// candidateMistake places an error of the candidate's policy in the file.
+func candidateMistake(cfg *config.Config, err error) config.Mistake {
+	at := "policy.candidate"
+	if of, ok := errors.AsType[*policy.ConfigError](err); ok {
+		at += "." + of.Path
+	}
+	return cfg.At(at, errors.New(candidateText(err)))
+}
+
 // placed is a mistake of a setting with its place; what is wrong in the policy itself names its own.
 func placed(cfg *config.Config, err error) error {
 	if _, ok := errors.AsType[*policy.ConfigError](err); ok {

@@ -54,6 +54,15 @@ func newKeep(k Keep) *keep {
 // appendLine appends the line of a record.
 func (k *keep) appendLine(to []byte, ctx context.Context, record *authz.Record) []byte { //nolint:revive // as append has it
 	w := line{keep: k, object: object{out: to}}
+	w.check(ctx, record)
+	w.answer(&record.Decision)
+	w.basis(record.Decision.Basis)
+	w.end('}')
+	return append(w.out, '\n')
+}
+
+// check begins the line of a check: who asked for what, and what was decided.
+func (w *line) check(ctx context.Context, record *authz.Record) {
 	d := &record.Decision
 	if d.Basis != nil {
 		w.withheld = d.Basis.Withheld
@@ -82,10 +91,6 @@ func (k *keep) appendLine(to []byte, ctx context.Context, record *authz.Record) 
 	w.peer("source", &record.Request.Source)
 	w.peer("destination", &record.Request.Destination)
 	w.tokens(record.Identity.Tokens)
-	w.answer(d)
-	w.basis(d.Basis)
-	w.end('}')
-	return append(w.out, '\n')
 }
 
 // named is a text that the policy gives with its answer, in dynamic_metadata.

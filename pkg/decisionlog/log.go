@@ -56,6 +56,9 @@ type Config struct {
 type Sink struct {
 	Name   string // for messages and metrics
 	Writer io.Writer
+
+	// ChecksOnly keeps the lines of differences (see [Log.Difference]) from it.
+	ChecksOnly bool
 }
 
 // A Log writes records to its sinks. It is an [authz.Recorder].

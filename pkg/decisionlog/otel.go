@@ -19,8 +19,11 @@ type OTel struct {
 	Logger log.Logger
 }
 
-// EventName names the log records.
-const EventName = "sallyport.decision"
+// The names of the log records: of checks, and of what a candidate would have decided.
+const (
+	EventName           = "sallyport.decision"
+	DifferenceEventName = "sallyport.candidate.difference"
+)
 
 // Write implements [io.Writer] for whole lines.
 func (o OTel) Write(lines []byte) (int, error) {
@@ -39,6 +42,10 @@ func (o OTel) Write(lines []byte) (int, error) {
 func (o OTel) emit(record map[string]any) {
 	var r log.Record
 	r.SetEventName(EventName)
+	if candidate, ok := record["candidate"].(map[string]any); ok {
+		r.SetEventName(DifferenceEventName)
+		r.AddAttributes(attribute.String("sallyport.candidate.verdict", text(candidate, "verdict")))
+	}
 	r.SetSeverity(log.SeverityInfo)
 	r.SetSeverityText("INFO")
 	if at, err := time.Parse(time.RFC3339Nano, text(record, "timestamp")); err == nil {

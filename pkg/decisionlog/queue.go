@@ -25,9 +25,10 @@ const (
 // A queue holds the lines that one sink has still to take. Lines stand in one buffer; the writer
 // takes all of it and leaves another.
 type queue struct {
-	name   string
-	sink   io.Writer
-	logger *slog.Logger
+	name       string
+	sink       io.Writer
+	logger     *slog.Logger
+	checksOnly bool
 
 	mu      sync.Mutex
 	pending []byte
@@ -47,7 +48,7 @@ type queue struct {
 
 func newQueue(sink Sink, config Config) *queue {
 	q := &queue{
-		name: sink.Name, sink: sink.Writer, logger: config.Logger, most: config.MaxBytes, longest: config.MaxLines,
+		name: sink.Name, sink: sink.Writer, logger: config.Logger, checksOnly: sink.ChecksOnly, most: config.MaxBytes, longest: config.MaxLines,
 		wake: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
 	}
 	go q.write()

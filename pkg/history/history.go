@@ -56,6 +56,10 @@ type Record struct {
 	Incomplete  string          `json:"incomplete"`
 	Masked      []string        `json:"masked"`
 	Withheld    []string        `json:"withheld"`
+
+	// Candidate is what another policy would have decided: the line is no record of its own, but tells
+	// of one that has the same ID. [Log.Each] leaves such lines out.
+	Candidate json.RawMessage `json:"candidate"`
 }
 
 // A Peer is one end of the connection.

@@ -190,3 +190,22 @@ func BenchmarkParse(b *testing.B) {
 		}
 	}
 }
+
+// What a candidate would have decided is no decision: who reads decisions does not see it.
+func TestEachLeavesOutCandidates(t *testing.T) {
+	dir := t.TempDir()
+	difference := strings.Replace(record(1), `"detail"`, `"candidate":{"verdict":"newly_denied"},"detail"`, 1)
+	write(t, dir, "decisions.ndjson", record(1)+difference+record(2))
+	log, err := history.Open(nil, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	err = log.Each(t.Context(), 1, func(_ int, at history.Place, r *history.Record) error {
+		ids = append(ids, fmt.Sprint(at.Line, r.ID))
+		return nil
+	})
+	if want := []string{"1d1", "3d2"}; err != nil || !cmp.Equal(want, ids) {
+		t.Errorf("%v, read %v, want %v", err, ids, want)
+	}
+}

@@ -149,6 +149,7 @@ func (l *Log) records(b block, do func(Place, *Record) error) error {
 			l.torn.Add(1)
 		case err != nil:
 			return fmt.Errorf("%v: %w", at, err)
+		case r.Candidate != nil: // of a check whose line is another
 		default:
 			if err := do(at, r); err != nil {
 				return err

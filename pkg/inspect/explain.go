@@ -43,7 +43,7 @@ func (s *Service) explain(ctx context.Context, in *inspectv1.ExplainRequest) (*i
 		return nil, err
 	}
 	out := &inspectv1.ExplainResponse{StoppedAt: stoppedAt(record)}
-	if out.Decision, err = s.shown(ctx, record); err != nil {
+	if out.Decision, err = s.shown(ctx, seen{record: record}); err != nil {
 		return nil, status.Error(codes.Internal, err.Error())
 	}
 	if out.GetStoppedAt() == atFirstDoor || out.GetStoppedAt() == atServer {

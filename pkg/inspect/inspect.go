@@ -7,6 +7,8 @@
 //	Watch    sends records as they are made; a slow watcher loses some, and is told how many
 //	Policy   describes the policy that decides now
 //
+// Beside it is sallyport.inspect.v1.CandidateService, for the policy on trial (candidate.go).
+//
 // What leaves is rendered when it is asked for, in the masked format of the decision log. Who may ask
 // is a rule of its own (access.go).
 package inspect
@@ -36,6 +38,9 @@ type Config struct {
 	// Check decides a request that nobody made, without a trace in logs and metrics.
 	Check func(ctx context.Context, req *authz.Request) *authz.Record
 
+	// Difference is a comparison in the same format.
+	Difference func(*authz.Comparison) []byte
+
 	// Explain evaluates the policy and tells how; the Evaluation beside an error holds what was found.
 	Explain func(ctx context.Context, req *authz.Request, id authz.Identity) (*inspectv1.Evaluation, error)
 
@@ -44,6 +49,9 @@ type Config struct {
 
 	// Policy describes the policy.
 	Policy func() *inspectv1.PolicyResponse
+
+	// Candidate answers for the policy on trial.
+	Candidate Candidate
 
 	// MaxBytes bounds the records that are remembered, three quarters of it for denials; 0 means 16 MiB.
 	MaxBytes int
@@ -84,13 +92,15 @@ func (s *Service) Record(ctx context.Context, record *authz.Record) error {
 	}
 	if watchers := s.watchers.Load(); watchers != nil {
 		for _, w := range *watchers {
-			w.offer(ctx, record)
+			if !w.filter.GetDifferences() {
+				w.offer(ctx, seen{record: record})
+			}
 		}
 	}
 	return nil
 }
 
-// Server is a gRPC server with the service alone, that answers only who may ask.
+// Server is a gRPC server with the two services alone, that answers only who may ask.
 func (s *Service) Server() *grpc.Server {
 	server := grpc.NewServer(grpc.UnaryInterceptor(onlyOperators), grpc.StreamInterceptor(onlyOperatorsStream))
 	server.RegisterService(&grpc.ServiceDesc{
@@ -103,6 +113,7 @@ func (s *Service) Server() *grpc.Server {
 		},
 		Streams: []grpc.StreamDesc{{StreamName: "Watch", ServerStreams: true, Handler: s.watch}},
 	}, nil)
+	server.RegisterService(s.candidateService(), nil)
 	return server
 }
 

@@ -32,25 +32,27 @@ type watcher struct {
 	lost   atomic.Uint64
 }
 
-// Seen is a record that waits for a watcher.
+// Seen is a record, or what a candidate would have decided instead, that waits for a watcher.
 type seen struct {
-	record *authz.Record
-	span   trace.SpanContext
+	record  *authz.Record
+	differs *authz.Comparison // nil: it is the record
+	span    trace.SpanContext
 }
 
 // offer never waits: the check does.
-func (w *watcher) offer(ctx context.Context, record *authz.Record) {
-	if !w.wants(record) {
+func (w *watcher) offer(ctx context.Context, next seen) {
+	if !w.wants(next.record) {
 		return
 	}
-	size := int64(sizeOf(record))
+	next.span = trace.SpanContextFromContext(ctx)
+	size := int64(sizeOf(next.record))
 	if w.bytes.Add(size) > queueBytes {
 		w.bytes.Add(-size)
 		w.lost.Add(1)
 		return
 	}
 	select {
-	case w.queue <- seen{record, trace.SpanContextFromContext(ctx)}:
+	case w.queue <- next:
 	default:
 		w.bytes.Add(-size)
 		w.lost.Add(1)
@@ -119,7 +121,7 @@ func (s *Service) watch(_ any, stream grpc.ServerStream) error {
 }
 
 func (s *Service) send(stream grpc.ServerStream, w *watcher, next seen) error {
-	decision, err := s.shown(trace.ContextWithSpanContext(stream.Context(), next.span), next.record)
+	decision, err := s.shown(trace.ContextWithSpanContext(stream.Context(), next.span), next)
 	if err != nil {
 		return status.Error(codes.Internal, err.Error())
 	}
@@ -133,10 +135,16 @@ func (s *Service) send(stream grpc.ServerStream, w *watcher, next seen) error {
 	return stream.SendMsg(out)
 }
 
-// shown is a record without credentials.
-func (s *Service) shown(ctx context.Context, record *authz.Record) (*decisionv1.Decision, error) {
+// shown is a record, or a difference, without credentials.
+func (s *Service) shown(ctx context.Context, next seen) (*decisionv1.Decision, error) {
 	decision := &decisionv1.Decision{}
-	if err := protojson.Unmarshal(s.config.Line(ctx, record), decision); err != nil {
+	var line []byte
+	if next.differs != nil {
+		line = s.config.Difference(next.differs)
+	} else {
+		line = s.config.Line(ctx, next.record)
+	}
+	if err := protojson.Unmarshal(line, decision); err != nil {
 		return nil, errors.New("inspect: the record is no JSON of its format") // whose error may quote it
 	}
 	return decision, nil

@@ -55,6 +55,15 @@ func (c Capabilities) allows(b *ast.Builtin) bool {
 	return slices.Contains(c.Builtins, b.Name)
 }
 
+// ForHosts are the same, with other hosts. Without any, no function that uses the network is left.
+func (c Capabilities) ForHosts(hosts []string) Capabilities {
+	out := Capabilities{AllowNet: hosts, Builtins: c.Builtins}
+	if len(hosts) == 0 && c.Builtins != nil {
+		out.Builtins = slices.DeleteFunc(slices.Clone(c.Builtins), usesNetwork)
+	}
+	return out
+}
+
 func usesNetwork(builtin string) bool {
 	return builtin == ast.HTTPSend.Name || builtin == ast.NetLookupIPAddr.Name
 }

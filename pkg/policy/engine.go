@@ -178,6 +178,11 @@ func (e *Engine) Revision() string {
 // Decide asks the policy. The Decision returned beside an error carries the revision, the entrypoint
 // and the basis alone.
 func (e *Engine) Decide(ctx context.Context, req *authz.Request, id authz.Identity) (authz.Decision, error) {
+	return e.DecideAt(ctx, e.config.Now(), req, id)
+}
+
+// DecideAt asks the policy of now as Decide does, as of a time.
+func (e *Engine) DecideAt(ctx context.Context, at time.Time, req *authz.Request, id authz.Identity) (authz.Decision, error) {
 	current := e.current.Load()
 	if current == nil {
 		return authz.Decision{}, refuse(authz.NotReady, "decide: there is no policy yet")
@@ -186,7 +191,7 @@ func (e *Engine) Decide(ctx context.Context, req *authz.Request, id authz.Identi
 	if err != nil {
 		return authz.Decision{Revision: current.revision}, err
 	}
-	decision, err := s.decide(ctx, e.config.Now(), req, id)
+	decision, err := s.decide(ctx, at, req, id)
 	if err != nil {
 		return authz.Decision{Revision: current.revision, Entrypoint: s.name, Basis: decision.Basis}, err
 	}

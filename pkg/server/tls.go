@@ -34,7 +34,7 @@ func (t *TLS) config(files *certificates) (*tls.Config, error) {
 
 // verifyClient runs after the chain was verified, on resumed connections too.
 func (t *TLS) verifyClient(state tls.ConnectionState) error {
-	if len(t.AllowedClients) == 0 || t.allows(state.PeerCertificates[0]) {
+	if len(t.AllowedClients) == 0 || Named(state.PeerCertificates[0], t.AllowedClients) {
 		return nil
 	}
 	return fmt.Errorf("server: allowedClients has no name of the client's certificate: %s", names(state.PeerCertificates[0]))
@@ -52,14 +52,14 @@ func names(leaf *x509.Certificate) string {
 	return strings.Join(all, ", ")
 }
 
-// allows tells whether a certificate has an allowed name. A SPIFFE id is the only URI of its
+// Named tells whether a certificate has one of the names. A SPIFFE id is the only URI of its
 // certificate (X.509-SVID, section 2); DNS names are compared without regard to case, and one with
 // a wildcard is no client's name.
-func (t *TLS) allows(leaf *x509.Certificate) bool {
-	if len(leaf.URIs) == 1 && slices.Contains(t.AllowedClients, leaf.URIs[0].String()) {
+func Named(leaf *x509.Certificate, names []string) bool {
+	if len(leaf.URIs) == 1 && slices.Contains(names, leaf.URIs[0].String()) {
 		return true
 	}
 	return slices.ContainsFunc(leaf.DNSNames, func(name string) bool {
-		return slices.ContainsFunc(t.AllowedClients, func(allowed string) bool { return strings.EqualFold(name, allowed) })
+		return slices.ContainsFunc(names, func(allowed string) bool { return strings.EqualFold(name, allowed) })
 	})
 }

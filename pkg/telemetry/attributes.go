@@ -34,6 +34,9 @@ const (
 	keyPolicyRule   = "sallyport.policy.rule"
 	keyPolicyCached = "sallyport.policy.cached"
 
+	keyVerdict        = "sallyport.candidate.verdict"
+	keyCandidateState = "sallyport.candidate.state"
+
 	keyCacheResult  = "sallyport.cache.result"
 	keyFetchOutcome = "sallyport.jwks.outcome"
 	keyLoadOutcome  = "sallyport.policy.load.outcome"
@@ -60,6 +63,11 @@ const (
 	metricPolicyLookups    = "sallyport.policy.cache.lookups"
 	metricPolicyEvictions  = "sallyport.policy.cache.evictions"
 	metricPolicyBytes      = "sallyport.policy.cache.size"
+	metricCompared         = "sallyport.candidate.comparisons"
+	metricCandidateFails   = "sallyport.candidate.failures"
+	metricNotCompared      = "sallyport.candidate.dropped"
+	metricCandidateTime    = "sallyport.candidate.evaluation.duration"
+	metricCandidateInfo    = "sallyport.candidate.info"
 	metricDropped          = "sallyport.decision_log.dropped"
 	metricReloads          = "sallyport.config.reloads"
 	metricStale            = "sallyport.config.stale"

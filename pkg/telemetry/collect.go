@@ -20,6 +20,7 @@ type Sources struct {
 	PolicyCache func() Cache
 	Dropped     func() uint64 // records that the decision log dropped
 	Config      func() Configuration
+	Candidate   func() Candidate
 }
 
 // A Configuration is what became of changes of the configuration's file.
@@ -87,6 +88,9 @@ func (m *metrics) watch(s Sources) error {
 	if s.Config != nil {
 		c.config(s.Config)
 	}
+	if s.Candidate != nil {
+		c.candidate(s.Candidate)
+	}
 	return c.err
 }
 
@@ -104,6 +108,7 @@ func (m *metrics) collectChecks() error {
 			s.collect(rule, o)
 		}
 	})
+	m.trials.collect(&c)
 	return c.err
 }
 

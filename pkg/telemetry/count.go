@@ -51,6 +51,7 @@ type metrics struct {
 
 	inFlight atomic.Int64
 	checks   tally
+	trials   *trials
 	tokens   atomic.Pointer[map[string]*slot] // by rule; the map is never written
 
 	check        metric.Float64Histogram
@@ -88,7 +89,7 @@ type slot struct {
 func newMetrics(provider *sdkmetric.MeterProvider, cfg Config) (*metrics, error) {
 	m := &metrics{
 		provider: provider, meter: provider.Meter(scope, metric.WithInstrumentationVersion(cfg.Version)),
-		checks: newTally(), outcomes: make(map[string][]metric.RecordOption),
+		checks: newTally(), trials: newTrials(), outcomes: make(map[string][]metric.RecordOption),
 	}
 	m.setIssuers(cfg.Issuers)
 	for _, outcome := range []string{outcomeAllowed, outcomeDenied, outcomeUnavailable} {
@@ -101,6 +102,7 @@ func newMetrics(provider *sdkmetric.MeterProvider, cfg Config) (*metrics, error)
 		{metricCheckDuration, "Time in Sallyport for a check, from the request read to the decision.", &m.check},
 		{metricVerifyDuration, "Time to find and verify the tokens of a request.", &m.verification},
 		{metricEvaluateDuration, "Time to evaluate the policy.", &m.evaluation},
+		{metricCandidateTime, "Time to evaluate a candidate policy, beside the checks.", &m.trials.duration},
 	} {
 		var err error
 		*h.histogram, err = m.meter.Float64Histogram(h.name, metric.WithUnit("s"), metric.WithDescription(h.what),

@@ -59,6 +59,7 @@ func TestMetrics(t *testing.T) {
 		Dropped:     func() uint64 { return 4 },
 		Shed:        func() uint64 { return 6 },
 		Config:      func() telemetry.Configuration { return telemetry.Configuration{Loaded: 8, Refused: 9, Stale: true} },
+		Candidate:   func() telemetry.Candidate { return telemetry.Candidate{State: "comparing", Revision: "r3"} },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +70,17 @@ func TestMetrics(t *testing.T) {
 	record(tel, authz.PolicyDenied, authz.TokenMissing)
 	record(tel, authz.NotReady, authz.TokenValid)
 	record(tel, "made up", authz.TokenMissing)
+	failed := authz.Comparison{Difference: authz.Difference{Verdict: authz.NewlyDenied}, Candidate: authz.Decision{Reason: authz.PolicyError}}
+	tel.Compared(&failed)
+	tel.Compared(&authz.Comparison{Difference: authz.Difference{Verdict: authz.NewlyAllowed}})
+	tel.Compared(&authz.Comparison{Difference: authz.Difference{Verdict: authz.NewlyAllowed}})
+	tel.NotCompared()
 	want := []string{
+		`sallyport_candidate_comparisons_total{sallyport_candidate_verdict="newly_allowed"} 2`,
+		`sallyport_candidate_comparisons_total{sallyport_candidate_verdict="newly_denied"} 1`,
+		`sallyport_candidate_dropped_total 1`,
+		`sallyport_candidate_failures_total{sallyport_decision_reason="policy_error"} 1`,
+		`sallyport_candidate_info{sallyport_candidate_state="comparing",sallyport_policy_revision="r3"} 1`,
 		`sallyport_checks_in_flight 0`,
 		`sallyport_checks_shed_total 6`,
 		`sallyport_checks_total{sallyport_decision_outcome="allowed",sallyport_decision_reason="allowed"} 2`,

@@ -257,6 +257,9 @@ type Policy struct {
 	// decision_logs, labels, caching, persistence_directory. ${NAME} in a text is the environment variable NAME. Bundles
 	// and files together are one policy: a package comes from one of them.
 	OPA map[string]any `yaml:"opa" source:"OPA, configuration" secret:"yes"`
+
+	// Candidate is a policy on trial.
+	Candidate *Candidate `yaml:"candidate"`
 }
 
 // Memo holds decisions that were made, so that a check which is the same in all that the policy looks

@@ -33,6 +33,9 @@ func (s *source) decode(node *yaml.Node, path string, v reflect.Value, tag refle
 		if size, isSize := reflect.TypeAssert[Size](v); isSize && size == 0 && tag.Get("empty") != "ok" && !s.wrong[path] {
 			s.fault(path, "must be from 1 byte to 1GiB")
 		}
+		if count, isCount := reflect.TypeAssert[Count](v); isCount && count == 0 && tag.Get("empty") != "ok" && !s.wrong[path] {
+			s.fault(path, notCount)
+		}
 		return
 	}
 	s.value(node, path, v, tag)

@@ -49,6 +49,7 @@ func Parse(name string, data []byte) (*Config, error) {
 		src.decode(root, "", reflect.ValueOf(&cfg).Elem(), "")
 	}
 	cfg.fillRules()
+	cfg.fillCandidate()
 	check := checker{source: src, dir: filepath.Dir(name)}
 	check.config(&cfg)
 	if len(src.mistakes) > 0 {

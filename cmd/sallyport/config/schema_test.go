@@ -52,6 +52,10 @@ func examples(t *testing.T) map[string]string {
 		"numbers":          "request: {maxBodyBytes: 65536}\njwt: {leeway: 0}\n",
 		"forms of numbers": "request: {maxBodyBytes: '64', timeout: 1m0.5s}\njwt: {leeway: '0'}\n",
 		"addresses":        "listen: {grpc: 'unix:///run/a.sock', admin: ''}\n",
+		"candidates":       "policy: {candidate: {}}\n",
+		"a candidate":      "policy: {candidate: {files: [not/there], sample: 12.5%, promote: {maxDifferences: 0, decisions: '10'}}}\n",
+		"another":          "policy: {candidate: {sample: 0.125, allowNet: [], opa: {bundles: {b: {resource: x}}}, timeout: 10ms}}\n",
+		"all":              "policy: {candidate: {sample: 1}}\n",
 		"data":             "policy: {data: {a: [1, 2.5, ~, yes, 2026-11-01, {b: true}]}}\n",
 	}
 	for _, page := range []string{filepath.Join("..", "..", "..", "README.md"), "reference.md"} {
@@ -171,6 +175,18 @@ func TestSchemaRefuses(t *testing.T) {
 		"a port of the network":   "policy: {capabilities: {allowNet: ['a:443']}}",
 		"a header that routes":    "policy: {outputHeaders: [host]}",
 		"a log as a number":       "decisionLog: {file: 7}",
+		"no sample":               "policy: {candidate: {sample: 0}}",
+		"no sample as text":       "policy: {candidate: {sample: 0%}}",
+		"more than all":           "policy: {candidate: {sample: 1.1}}",
+		"more than all as text":   "policy: {candidate: {sample: 101%}}",
+		"a sample of words":       "policy: {candidate: {sample: half}}",
+		"no number":               "policy: {candidate: {sample: NaN}}",
+		"no decision":             "policy: {candidate: {promote: {decisions: 0}}}",
+		"differences below none":  "policy: {candidate: {promote: {maxDifferences: -1}}}",
+		"no time to compare":      "policy: {candidate: {timeout: 0s}}",
+		"a promoter that is none": "policy: {candidate: {promote: {clients: ['a b']}}}",
+		"a candidate of a word":   "policy: {candidate: yes}",
+		"a candidate of nothing":  "policy: {candidate: }",
 	}
 	for name, text := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -32,14 +32,16 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// A Count is a number of things, from 1 to 1,000,000,000.
+// A Count is a number of things, to 1,000,000,000; 0 only where that has a meaning.
 type Count int64
+
+const notCount = "must be a whole number from 1 to 1000000000"
 
 // UnmarshalText reads a plain number.
 func (c *Count) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseUint(string(text), 10, 31)
-	if err != nil || n == 0 || n > 1_000_000_000 {
-		return errors.New("must be a whole number from 1 to 1000000000")
+	if err != nil || n > 1_000_000_000 {
+		return errors.New(notCount)
 	}
 	*c = Count(n)
 	return nil

@@ -100,6 +100,8 @@ func (s setting) typeText() string {
 		return "size"
 	case reflect.TypeFor[config.Count]():
 		return "number"
+	case reflect.TypeFor[config.Share]():
+		return "share"
 	case reflect.TypeFor[map[string]string]():
 		return "mapping of texts"
 	case reflect.TypeFor[time.Duration]():

@@ -20,6 +20,7 @@ const (
 	zeroPattern     = `^[^1-9]*$`
 	sizePattern     = `^[0-9]+(KiB|MiB|GiB)?$`
 	addressPattern  = `^(unix:///.+|[^/ ]*:[0-9]{1,5})$`
+	sharePattern    = `^(([0-9]{1,2}(\.[0-9]+)?|100)%|0?\.[0-9]+|1)$`
 	maxSize         = 1 << 30
 	maxCount        = 1_000_000_000
 )
@@ -111,9 +112,10 @@ func (s setting) form() (object, error) {
 	case reflect.TypeFor[config.Size]():
 		return s.size(), nil
 	case reflect.TypeFor[config.Count]():
+		return s.count(), nil
+	case reflect.TypeFor[config.Share]():
 		return object{"anyOf": []object{
-			{"type": "integer", "minimum": 1, "maximum": maxCount},
-			{"type": "string", "pattern": "^0*([1-9][0-9]{0,8}|1000000000)$"},
+			{"type": "number", "exclusiveMinimum": 0, "maximum": 1}, {"type": "string", "pattern": sharePattern, "not": object{"pattern": zeroPattern}},
 		}}, nil
 	case reflect.TypeFor[map[string]string]():
 		return object{"type": []string{"object", "null"}, "additionalProperties": object{"type": "string"}}, nil
@@ -121,6 +123,16 @@ func (s setting) form() (object, error) {
 		return s.duration(), nil
 	}
 	return s.formOfKind()
+}
+
+func (s setting) count() object {
+	least, pattern := 1, "^0*([1-9][0-9]{0,8}|1000000000)$"
+	if s.mayBeEmpty() {
+		least, pattern = 0, "^0*([0-9]{1,9}|1000000000)$"
+	}
+	return object{"anyOf": []object{
+		{"type": "integer", "minimum": least, "maximum": maxCount}, {"type": "string", "pattern": pattern},
+	}}
 }
 
 func (s setting) size() object {

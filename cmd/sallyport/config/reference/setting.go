@@ -24,8 +24,9 @@ type setting struct {
 
 // A reader reads the settings of types, with their comments and defaults.
 type reader struct {
-	comments comments
-	rule     config.Rule // of which the file says no more than it must
+	comments  comments
+	rule      config.Rule // of which the file says no more than it must
+	candidate config.Candidate
 }
 
 func readSettings(dir string) (setting, error) {
@@ -33,11 +34,11 @@ func readSettings(dir string) (setting, error) {
 	if err != nil {
 		return setting{}, err
 	}
-	least, err := config.Parse("least.yaml", []byte("jwt: {rules: [{issuer: 'https://a', audiences: [b]}]}"))
+	least, err := config.Parse("least.yaml", []byte("jwt: {rules: [{issuer: 'https://a', audiences: [b]}]}\npolicy: {candidate: {}}"))
 	if err != nil {
 		return setting{}, err
 	}
-	r := reader{comments: found, rule: least.JWT.Rules[0]}
+	r := reader{comments: found, rule: least.JWT.Rules[0], candidate: *least.Policy.Candidate}
 	root := setting{typ: reflect.TypeFor[config.Config]()}
 	root.below, err = r.fields(root.typ, reflect.ValueOf(config.Default()), "")
 	return root, err
@@ -81,6 +82,8 @@ func (r reader) below(s setting) ([]setting, error) {
 		return r.fields(s.typ.Elem(), reflect.ValueOf(r.rule), s.path+"[]")
 	case s.typ.Kind() == reflect.Slice && s.typ.Elem().Kind() == reflect.Struct:
 		return r.fields(s.typ.Elem(), reflect.Zero(s.typ.Elem()), s.path+"[]")
+	case s.typ == reflect.TypeFor[*config.Candidate]():
+		return r.fields(s.typ.Elem(), reflect.ValueOf(r.candidate), s.path)
 	case s.typ.Kind() == reflect.Pointer:
 		return r.fields(s.typ.Elem(), reflect.Zero(s.typ.Elem()), s.path)
 	case s.isSection():
@@ -111,6 +114,8 @@ func (s setting) defaultText() (string, error) {
 		return sizeText(int64(value)), nil
 	case config.Count:
 		return strconv.FormatInt(int64(value), 10), nil
+	case config.Share:
+		return value.String(), nil
 	case config.Address:
 		return value.String(), nil
 	case bool:

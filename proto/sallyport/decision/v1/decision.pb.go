@@ -101,7 +101,11 @@ type Decision struct {
 	// else the record would have them.
 	Withheld []string `protobuf:"bytes,31,rep,name=withheld,proto3" json:"withheld,omitempty"`
 	// input is all of the policy's input, whether the policy read it or not.
-	WholeInput    bool `protobuf:"varint,32,opt,name=whole_input,json=wholeInput,proto3" json:"whole_input,omitempty"`
+	WholeInput bool `protobuf:"varint,32,opt,name=whole_input,json=wholeInput,proto3" json:"whole_input,omitempty"`
+	// What a candidate policy would have decided. A record with it is about a check that has one of its
+	// own, with the same decision_id, and comes later: who counts or replays checks leaves it out. It has
+	// no answer, input, evaluated_at and nd_builtin_cache.
+	Candidate     *Candidate `protobuf:"bytes,33,opt,name=candidate,proto3" json:"candidate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -360,6 +364,149 @@ func (x *Decision) GetWholeInput() bool {
 	return false
 }
 
+func (x *Decision) GetCandidate() *Candidate {
+	if x != nil {
+		return x.Candidate
+	}
+	return nil
+}
+
+// A Candidate is what a candidate policy would have decided about a check.
+type Candidate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How it differs: newly_allowed, newly_denied or changed; same where the candidate failed and both deny.
+	Verdict string `protobuf:"bytes,1,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	// What is another one, where it is changed: status, request header x-user and the like.
+	Effects []string `protobuf:"bytes,2,rep,name=effects,proto3" json:"effects,omitempty"`
+	// Whether the request would have passed.
+	Allowed bool `protobuf:"varint,3,opt,name=allowed,proto3" json:"allowed,omitempty"`
+	// Why, in one word of a closed list.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why, in the policy's words, or what failed.
+	Detail string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	// The HTTP status of a denial.
+	Status int32 `protobuf:"varint,6,opt,name=status,proto3" json:"status,omitempty"`
+	// The revision of the candidate.
+	Revision string `protobuf:"bytes,7,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The rule that was asked.
+	Entrypoint string `protobuf:"bytes,8,opt,name=entrypoint,proto3" json:"entrypoint,omitempty"`
+	// The rule that decided, where the candidate names it.
+	Rule string `protobuf:"bytes,9,opt,name=rule,proto3" json:"rule,omitempty"`
+	// The route, where the candidate names it.
+	Route string `protobuf:"bytes,10,opt,name=route,proto3" json:"route,omitempty"`
+	// How long the candidate took, in microseconds.
+	DurationUs    int64 `protobuf:"varint,11,opt,name=duration_us,json=durationUs,proto3" json:"duration_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Candidate) Reset() {
+	*x = Candidate{}
+	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Candidate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Candidate) ProtoMessage() {}
+
+func (x *Candidate) ProtoReflect() protoreflect.Message {
+	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Candidate.ProtoReflect.Descriptor instead.
+func (*Candidate) Descriptor() ([]byte, []int) {
+	return file_sallyport_decision_v1_decision_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Candidate) GetVerdict() string {
+	if x != nil {
+		return x.Verdict
+	}
+	return ""
+}
+
+func (x *Candidate) GetEffects() []string {
+	if x != nil {
+		return x.Effects
+	}
+	return nil
+}
+
+func (x *Candidate) GetAllowed() bool {
+	if x != nil {
+		return x.Allowed
+	}
+	return false
+}
+
+func (x *Candidate) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Candidate) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *Candidate) GetStatus() int32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *Candidate) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *Candidate) GetEntrypoint() string {
+	if x != nil {
+		return x.Entrypoint
+	}
+	return ""
+}
+
+func (x *Candidate) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Candidate) GetRoute() string {
+	if x != nil {
+		return x.Route
+	}
+	return ""
+}
+
+func (x *Candidate) GetDurationUs() int64 {
+	if x != nil {
+		return x.DurationUs
+	}
+	return 0
+}
+
 // A Peer is one end of a connection.
 type Peer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -375,7 +522,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[1]
+	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -387,7 +534,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[1]
+	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -400,7 +547,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_sallyport_decision_v1_decision_proto_rawDescGZIP(), []int{1}
+	return file_sallyport_decision_v1_decision_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Peer) GetAddress() string {
@@ -443,7 +590,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[2]
+	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -455,7 +602,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[2]
+	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -468,7 +615,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_sallyport_decision_v1_decision_proto_rawDescGZIP(), []int{2}
+	return file_sallyport_decision_v1_decision_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Token) GetStatus() string {
@@ -525,7 +672,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[3]
+	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -537,7 +684,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[3]
+	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -550,7 +697,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_sallyport_decision_v1_decision_proto_rawDescGZIP(), []int{3}
+	return file_sallyport_decision_v1_decision_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Answer) GetSetHeaders() []*Header {
@@ -601,7 +748,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[4]
+	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -613,7 +760,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[4]
+	mi := &file_sallyport_decision_v1_decision_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -626,7 +773,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_sallyport_decision_v1_decision_proto_rawDescGZIP(), []int{4}
+	return file_sallyport_decision_v1_decision_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Header) GetName() string {
@@ -647,7 +794,7 @@ var File_sallyport_decision_v1_decision_proto protoreflect.FileDescriptor
 
 const file_sallyport_decision_v1_decision_proto_rawDesc = "" +
 	"\n" +
-	"$sallyport/decision/v1/decision.proto\x12\x15sallyport.decision.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\v\n" +
+	"$sallyport/decision/v1/decision.proto\x12\x15sallyport.decision.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbb\f\n" +
 	"\bDecision\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x128\n" +
@@ -688,7 +835,8 @@ const file_sallyport_decision_v1_decision_proto_rawDesc = "" +
 	"\x06masked\x18\x1e \x03(\tR\x06masked\x12\x1a\n" +
 	"\bwithheld\x18\x1f \x03(\tR\bwithheld\x12\x1f\n" +
 	"\vwhole_input\x18  \x01(\bR\n" +
-	"wholeInput\x1a:\n" +
+	"wholeInput\x12>\n" +
+	"\tcandidate\x18! \x01(\v2 .sallyport.decision.v1.CandidateR\tcandidate\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
@@ -702,7 +850,23 @@ const file_sallyport_decision_v1_decision_proto_rawDesc = "" +
 	"\vTokensEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x122\n" +
 	"\x05value\x18\x02 \x01(\v2\x1c.sallyport.decision.v1.TokenR\x05value:\x028\x01B\v\n" +
-	"\t_complete\"R\n" +
+	"\t_complete\"\xa8\x02\n" +
+	"\tCandidate\x12\x18\n" +
+	"\averdict\x18\x01 \x01(\tR\averdict\x12\x18\n" +
+	"\aeffects\x18\x02 \x03(\tR\aeffects\x12\x18\n" +
+	"\aallowed\x18\x03 \x01(\bR\aallowed\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\x12\x16\n" +
+	"\x06status\x18\x06 \x01(\x05R\x06status\x12\x1a\n" +
+	"\brevision\x18\a \x01(\tR\brevision\x12\x1e\n" +
+	"\n" +
+	"entrypoint\x18\b \x01(\tR\n" +
+	"entrypoint\x12\x12\n" +
+	"\x04rule\x18\t \x01(\tR\x04rule\x12\x14\n" +
+	"\x05route\x18\n" +
+	" \x01(\tR\x05route\x12\x1f\n" +
+	"\vduration_us\x18\v \x01(\x03R\n" +
+	"durationUs\"R\n" +
 	"\x04Peer\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x1c\n" +
 	"\tprincipal\x18\x02 \x01(\tR\tprincipal\x12\x12\n" +
@@ -736,42 +900,44 @@ func file_sallyport_decision_v1_decision_proto_rawDescGZIP() []byte {
 	return file_sallyport_decision_v1_decision_proto_rawDescData
 }
 
-var file_sallyport_decision_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_sallyport_decision_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_sallyport_decision_v1_decision_proto_goTypes = []any{
 	(*Decision)(nil),              // 0: sallyport.decision.v1.Decision
-	(*Peer)(nil),                  // 1: sallyport.decision.v1.Peer
-	(*Token)(nil),                 // 2: sallyport.decision.v1.Token
-	(*Answer)(nil),                // 3: sallyport.decision.v1.Answer
-	(*Header)(nil),                // 4: sallyport.decision.v1.Header
-	nil,                           // 5: sallyport.decision.v1.Decision.HeadersEntry
-	nil,                           // 6: sallyport.decision.v1.Decision.CookiesEntry
-	nil,                           // 7: sallyport.decision.v1.Decision.QueryEntry
-	nil,                           // 8: sallyport.decision.v1.Decision.TokensEntry
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 10: google.protobuf.Struct
+	(*Candidate)(nil),             // 1: sallyport.decision.v1.Candidate
+	(*Peer)(nil),                  // 2: sallyport.decision.v1.Peer
+	(*Token)(nil),                 // 3: sallyport.decision.v1.Token
+	(*Answer)(nil),                // 4: sallyport.decision.v1.Answer
+	(*Header)(nil),                // 5: sallyport.decision.v1.Header
+	nil,                           // 6: sallyport.decision.v1.Decision.HeadersEntry
+	nil,                           // 7: sallyport.decision.v1.Decision.CookiesEntry
+	nil,                           // 8: sallyport.decision.v1.Decision.QueryEntry
+	nil,                           // 9: sallyport.decision.v1.Decision.TokensEntry
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 11: google.protobuf.Struct
 }
 var file_sallyport_decision_v1_decision_proto_depIdxs = []int32{
-	9,  // 0: sallyport.decision.v1.Decision.timestamp:type_name -> google.protobuf.Timestamp
-	5,  // 1: sallyport.decision.v1.Decision.headers:type_name -> sallyport.decision.v1.Decision.HeadersEntry
-	6,  // 2: sallyport.decision.v1.Decision.cookies:type_name -> sallyport.decision.v1.Decision.CookiesEntry
-	7,  // 3: sallyport.decision.v1.Decision.query:type_name -> sallyport.decision.v1.Decision.QueryEntry
-	1,  // 4: sallyport.decision.v1.Decision.source:type_name -> sallyport.decision.v1.Peer
-	1,  // 5: sallyport.decision.v1.Decision.destination:type_name -> sallyport.decision.v1.Peer
-	8,  // 6: sallyport.decision.v1.Decision.tokens:type_name -> sallyport.decision.v1.Decision.TokensEntry
-	3,  // 7: sallyport.decision.v1.Decision.answer:type_name -> sallyport.decision.v1.Answer
-	10, // 8: sallyport.decision.v1.Decision.input:type_name -> google.protobuf.Struct
-	9,  // 9: sallyport.decision.v1.Decision.evaluated_at:type_name -> google.protobuf.Timestamp
-	10, // 10: sallyport.decision.v1.Decision.nd_builtin_cache:type_name -> google.protobuf.Struct
-	10, // 11: sallyport.decision.v1.Token.claims:type_name -> google.protobuf.Struct
-	4,  // 12: sallyport.decision.v1.Answer.set_headers:type_name -> sallyport.decision.v1.Header
-	4,  // 13: sallyport.decision.v1.Answer.response_headers:type_name -> sallyport.decision.v1.Header
-	4,  // 14: sallyport.decision.v1.Answer.set_query:type_name -> sallyport.decision.v1.Header
-	2,  // 15: sallyport.decision.v1.Decision.TokensEntry.value:type_name -> sallyport.decision.v1.Token
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	10, // 0: sallyport.decision.v1.Decision.timestamp:type_name -> google.protobuf.Timestamp
+	6,  // 1: sallyport.decision.v1.Decision.headers:type_name -> sallyport.decision.v1.Decision.HeadersEntry
+	7,  // 2: sallyport.decision.v1.Decision.cookies:type_name -> sallyport.decision.v1.Decision.CookiesEntry
+	8,  // 3: sallyport.decision.v1.Decision.query:type_name -> sallyport.decision.v1.Decision.QueryEntry
+	2,  // 4: sallyport.decision.v1.Decision.source:type_name -> sallyport.decision.v1.Peer
+	2,  // 5: sallyport.decision.v1.Decision.destination:type_name -> sallyport.decision.v1.Peer
+	9,  // 6: sallyport.decision.v1.Decision.tokens:type_name -> sallyport.decision.v1.Decision.TokensEntry
+	4,  // 7: sallyport.decision.v1.Decision.answer:type_name -> sallyport.decision.v1.Answer
+	11, // 8: sallyport.decision.v1.Decision.input:type_name -> google.protobuf.Struct
+	10, // 9: sallyport.decision.v1.Decision.evaluated_at:type_name -> google.protobuf.Timestamp
+	11, // 10: sallyport.decision.v1.Decision.nd_builtin_cache:type_name -> google.protobuf.Struct
+	1,  // 11: sallyport.decision.v1.Decision.candidate:type_name -> sallyport.decision.v1.Candidate
+	11, // 12: sallyport.decision.v1.Token.claims:type_name -> google.protobuf.Struct
+	5,  // 13: sallyport.decision.v1.Answer.set_headers:type_name -> sallyport.decision.v1.Header
+	5,  // 14: sallyport.decision.v1.Answer.response_headers:type_name -> sallyport.decision.v1.Header
+	5,  // 15: sallyport.decision.v1.Answer.set_query:type_name -> sallyport.decision.v1.Header
+	3,  // 16: sallyport.decision.v1.Decision.TokensEntry.value:type_name -> sallyport.decision.v1.Token
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_sallyport_decision_v1_decision_proto_init() }
@@ -786,7 +952,7 @@ func file_sallyport_decision_v1_decision_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sallyport_decision_v1_decision_proto_rawDesc), len(file_sallyport_decision_v1_decision_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -559,7 +559,10 @@ type WatchRequest struct {
 	// The claim sub of a valid token.
 	Subject string `protobuf:"bytes,5,opt,name=subject,proto3" json:"subject,omitempty"`
 	// The slot of that token; empty is any.
-	Slot          string `protobuf:"bytes,6,opt,name=slot,proto3" json:"slot,omitempty"`
+	Slot string `protobuf:"bytes,6,opt,name=slot,proto3" json:"slot,omitempty"`
+	// What a candidate policy would have decided otherwise, and no records of checks. The other fields
+	// are about the check.
+	Differences   bool `protobuf:"varint,7,opt,name=differences,proto3" json:"differences,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -634,6 +637,13 @@ func (x *WatchRequest) GetSlot() string {
 		return x.Slot
 	}
 	return ""
+}
+
+func (x *WatchRequest) GetDifferences() bool {
+	if x != nil {
+		return x.Differences
+	}
+	return false
 }
 
 // A WatchResponse is one record, or only a count.
@@ -1071,7 +1081,7 @@ const file_sallyport_inspect_v1_inspect_proto_rawDesc = "" +
 	"\x05Place\x12\x12\n" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12\x12\n" +
 	"\x04line\x18\x02 \x01(\x05R\x04line\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text\"\xc0\x01\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\"\xe2\x01\n" +
 	"\fWatchRequest\x12\x1d\n" +
 	"\aallowed\x18\x01 \x01(\bH\x00R\aallowed\x88\x01\x01\x12\x18\n" +
 	"\areasons\x18\x02 \x03(\tR\areasons\x12\x1f\n" +
@@ -1079,7 +1089,8 @@ const file_sallyport_inspect_v1_inspect_proto_rawDesc = "" +
 	"pathPrefix\x12\x1c\n" +
 	"\tprincipal\x18\x04 \x01(\tR\tprincipal\x12\x18\n" +
 	"\asubject\x18\x05 \x01(\tR\asubject\x12\x12\n" +
-	"\x04slot\x18\x06 \x01(\tR\x04slotB\n" +
+	"\x04slot\x18\x06 \x01(\tR\x04slot\x12 \n" +
+	"\vdifferences\x18\a \x01(\bR\vdifferencesB\n" +
 	"\n" +
 	"\b_allowed\"`\n" +
 	"\rWatchResponse\x12;\n" +
