@@ -14,7 +14,7 @@ const deploy = "../../deploy"
 // Every manifest that users apply is one of its API, and every pod in it is restricted.
 func TestManifests(t *testing.T) {
 	count := 0
-	published := newSchemas()
+	known := newSchemas()
 	for _, dir := range []string{"istio", "gateway", "kubernetes"} {
 		files, err := filepath.Glob(filepath.Join(deploy, dir, "*.yaml"))
 		if err != nil {
@@ -25,7 +25,7 @@ func TestManifests(t *testing.T) {
 				continue // values of a chart: TestMeshConfig
 			}
 			count++
-			t.Run(dir+"/"+filepath.Base(file), func(t *testing.T) { checkManifest(t, published, read(t, file)) })
+			t.Run(dir+"/"+filepath.Base(file), func(t *testing.T) { checkManifest(t, known, read(t, file)) })
 		}
 	}
 	if count < 10 {
@@ -33,7 +33,7 @@ func TestManifests(t *testing.T) {
 	}
 }
 
-func checkManifest(t *testing.T, published *schemas, text string) {
+func checkManifest(t *testing.T, known *schemas, text string) {
 	t.Helper()
 	resources, err := documents(text)
 	if err != nil {
@@ -44,7 +44,7 @@ func checkManifest(t *testing.T, published *schemas, text string) {
 	}
 	for _, r := range resources {
 		refusesFaults(t, r)
-		if err := published.check(t, r); err != nil {
+		if err := known.check(t, r); err != nil {
 			t.Errorf("%s %s: %v", r.Kind, r.Metadata.Name, err)
 		}
 		for _, pod := range r.pods() {
@@ -58,14 +58,14 @@ func checkManifest(t *testing.T, published *schemas, text string) {
 // The YAML of the pages says in its first line what it is, and is that.
 func TestPages(t *testing.T) {
 	block := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```")
-	found, published := 0, newSchemas()
+	found, known := 0, newSchemas()
 	for _, dir := range []string{"istio", "gateway", "kubernetes", "compose"} {
 		page := read(t, filepath.Join(deploy, dir, "README.md"))
 		for _, match := range block.FindAllStringSubmatch(page, -1) {
 			found++
 			text := match[1]
 			name, _, _ := strings.Cut(strings.TrimPrefix(text, "# "), "\n")
-			t.Run(dir+"/"+name, func(t *testing.T) { checkBlock(t, published, text) })
+			t.Run(dir+"/"+name, func(t *testing.T) { checkBlock(t, known, text) })
 		}
 	}
 	if found == 0 {
@@ -73,7 +73,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-func checkBlock(t *testing.T, published *schemas, text string) {
+func checkBlock(t *testing.T, known *schemas, text string) {
 	t.Helper()
 	name := strings.TrimPrefix(text, "# ")
 	switch {
@@ -86,6 +86,6 @@ func checkBlock(t *testing.T, published *schemas, text string) {
 			t.Error(err)
 		}
 	default:
-		checkManifest(t, published, text)
+		checkManifest(t, known, text)
 	}
 }

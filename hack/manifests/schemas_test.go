@@ -9,15 +9,14 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	strict "sigs.k8s.io/yaml"
 )
 
-// definitions are where the modules of the types have their CustomResourceDefinitions: the types alone know no
+// published says where the modules of the types have their CustomResourceDefinitions: the types alone know no
 // enumeration, no limit and no pattern.
-var definitions = map[string]struct{ module, files string }{
-	"gateway.envoyproxy.io":     {"github.com/envoyproxy/gateway", "charts/gateway-helm/charts/crds/crds/generated/gateway.envoyproxy.io_%s.yaml"},
-	"gateway.networking.k8s.io": {"sigs.k8s.io/gateway-api", "config/crd/standard/gateway.networking.k8s.io_%s.yaml"},
+var published = map[string]struct{ module, file string }{
+	"gateway.envoyproxy.io":     {"github.com/envoyproxy/gateway", "charts/gateway-helm/charts/crds/crds/generated/gateway.envoyproxy.io_KINDS.yaml"},
+	"gateway.networking.k8s.io": {"sigs.k8s.io/gateway-api", "config/crd/standard/gateway.networking.k8s.io_KINDS.yaml"},
 	"networking.istio.io":       {"istio.io/api", "kubernetes/customresourcedefinitions.gen.yaml"},
 	"security.istio.io":         {"istio.io/api", "kubernetes/customresourcedefinitions.gen.yaml"},
 }
@@ -44,11 +43,10 @@ func newSchemas() *schemas { return &schemas{found: map[string]*jsonschema.Schem
 func (s *schemas) check(t *testing.T, r resource) error {
 	t.Helper()
 	group, version, _ := strings.Cut(r.APIVersion, "/")
-	source, ok := definitions[group]
-	if !ok || r.Kind == "EnvoyGateway" { // which is a file, and no resource
+	if _, ok := published[group]; !ok || r.Kind == "EnvoyGateway" { // which is a file, and no resource
 		return nil
 	}
-	schema, err := s.of(t, source.module, source.files, group, version, r.Kind)
+	schema, err := s.of(t, group, version, r.Kind)
 	if err != nil {
 		return err
 	}
@@ -63,28 +61,13 @@ func (s *schemas) check(t *testing.T, r resource) error {
 	return schema.Validate(document)
 }
 
-func (s *schemas) of(t *testing.T, module, files, group, version, kind string) (*jsonschema.Schema, error) {
+func (s *schemas) of(t *testing.T, group, version, kind string) (*jsonschema.Schema, error) {
 	t.Helper()
 	id := "urn:" + group + ":" + version + ":" + kind
 	if schema, ok := s.found[id]; ok {
 		return schema, nil
 	}
-	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
-	if err != nil {
-		return nil, err
-	}
-	if strings.Contains(files, "%s") {
-		files = fmt.Sprintf(files, plural(kind))
-	}
-	text := read(t, filepath.Join(strings.TrimSpace(string(dir)), files))
-	for _, document := range strings.Split(text, "\n---\n") {
-		if !strings.Contains(document, "kind: "+kind+"\n") {
-			continue // most of a large file
-		}
-		var found definition
-		if err := yaml.Unmarshal([]byte(document), &found); err != nil {
-			return nil, err
-		}
+	for _, found := range definitionsOf(t, group, kind) {
 		for _, v := range found.Spec.Versions {
 			if found.Spec.Group != group || found.Spec.Names.Kind != kind || v.Name != version {
 				continue
@@ -93,13 +76,34 @@ func (s *schemas) of(t *testing.T, module, files, group, version, kind string) (
 			if err := compiler.AddResource(id, v.Schema.OpenAPIV3Schema); err != nil {
 				return nil, err
 			}
-			if s.found[id], err = compiler.Compile(id); err != nil {
-				return nil, err
-			}
-			return s.found[id], nil
+			schema, err := compiler.Compile(id)
+			s.found[id] = schema
+			return schema, err
 		}
 	}
-	return nil, fmt.Errorf("%s has no schema of %s %s", module, kind, version)
+	return nil, fmt.Errorf("%s publishes no schema of %s %s", published[group].module, kind, version)
+}
+
+// definitionsOf reads the file that has the definition of a kind. Most of a large one is passed over.
+func definitionsOf(t *testing.T, group, kind string) []definition {
+	t.Helper()
+	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", published[group].module).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := strings.ReplaceAll(published[group].file, "KINDS", plural(kind))
+	var out []definition
+	for document := range strings.SplitSeq(read(t, filepath.Join(strings.TrimSpace(string(dir)), file)), "\n---\n") {
+		if !strings.Contains(document, "kind: "+kind+"\n") {
+			continue
+		}
+		var found definition
+		if err := strict.Unmarshal([]byte(document), &found); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, found)
+	}
+	return out
 }
 
 func plural(kind string) string {
