@@ -39,28 +39,29 @@ var candidates = []string{
 // TestReplayTellsWhatWouldBeDecided records decisions as serve does, credentials masked, and replays each
 // line. What is decided is what the candidate decides of the whole request, or that nobody can tell.
 func TestReplayTellsWhatWouldBeDecided(t *testing.T) {
-	random := rand.New(rand.NewPCG(5, 6))
-	decided, all := map[string]int{}, map[string]int{}
+	dir, random := t.TempDir(), rand.New(rand.NewPCG(5, 6))
+	decided, all, worlds, recorded := map[string]int{}, map[string]int{}, map[string]*recordedWorld{}, ""
 	for kind, keep := range map[string]string{
 		"narrow": "",
 		"kept":   "\ndecisionLog: {keep: {headers: [x-tenant], query: [page], claims: [email, roles]}}\n",
 		"all":    "\ndecisionLog: {keep: {input: all, claims: ['*'], body: ['*']}}\n",
 	} {
-		dir := t.TempDir()
-		recorded := writeConfig(t, dir, "recorded.yaml", replayRoutes+keep)
-		world := newRecordedWorld(t, recorded)
-		for i, rules := range candidates {
-			file := recorded
-			if rules != "" {
-				rego := writeConfig(t, dir, fmt.Sprintf("%d.rego", i), "package envoy.authz\n\ndefault allow := false\n\n"+rules)
-				file = writeConfig(t, dir, fmt.Sprintf("%d.yaml", i), strings.Replace(replayRoutes, "policy:\n", "policy:\n  files: ["+rego+"]\n", 1))
-			}
-			policies, err := loadReplayed(t.Context(), file, []string{recorded})
-			if err != nil {
-				t.Fatal(err)
-			}
-			whole := newRecordedWorld(t, file)
-			for range 150 {
+		recorded = writeConfig(t, dir, kind+".yaml", replayRoutes+keep) // the policy is the same in all
+		worlds[kind] = newRecordedWorld(t, recorded)
+	}
+	for i, rules := range candidates {
+		file := recorded
+		if rules != "" {
+			rego := writeConfig(t, dir, fmt.Sprintf("%d.rego", i), "package envoy.authz\n\ndefault allow := false\n\n"+rules)
+			file = writeConfig(t, dir, fmt.Sprintf("%d.yaml", i), strings.Replace(replayRoutes, "policy:\n", "policy:\n  files: ["+rego+"]\n", 1))
+		}
+		policies, err := loadReplayed(t.Context(), file, []string{recorded})
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := newRecordedWorld(t, file)
+		for kind, world := range worlds {
+			for range 60 {
 				req, id := anyRequest(t, random)
 				line, _ := world.check(t.Context(), req, id)
 				r, err := history.Parse(line)
@@ -78,8 +79,8 @@ func TestReplayTellsWhatWouldBeDecided(t *testing.T) {
 					t.Fatalf("%s, %s: %v, %v, (-of the request +of the record):\n%s\nfrom %s", kind, rules, wantErr, gotErr, diff, line)
 				}
 			}
-			policies.close()
 		}
+		policies.close()
 	}
 	for kind, least := range map[string]int{"narrow": 20, "kept": 30, "all": 80} {
 		t.Logf("%s: %d of %d decided", kind, decided[kind], all[kind])
