@@ -18,8 +18,9 @@ import (
 func TestRevisions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		revision := "new"
+		answered := func() string { return revision }
 		b := start(t, func(context.Context, time.Time, *authz.Request, authz.Identity) (authz.Decision, error) {
-			return authz.Decision{Revision: revision, Allowed: true}, nil
+			return authz.Decision{Revision: answered(), Allowed: true}, nil
 		}, func(c *shadow.Config) { c.Revisions = func() (string, string) { return "old", revision } })
 		b.hear(t, live("1", authz.Decision{}), live("2", authz.Decision{}))
 		synctest.Wait()
@@ -36,6 +37,12 @@ func TestRevisions(t *testing.T) {
 		synctest.Wait()
 		if r := b.Report(); r.Compared != 1 || r.Groups[0].Sample != "4" {
 			t.Errorf("then %+v", r)
+		}
+		answered = func() string { return "new" } // by a candidate that changed meanwhile
+		b.hear(t, live("5", authz.Decision{}))
+		synctest.Wait()
+		if r := b.Report(); r.Compared != 1 {
+			t.Errorf("what another revision answered is compared: %+v", r)
 		}
 	})
 }
@@ -73,13 +80,13 @@ func TestGroups(t *testing.T) {
 			return record
 		}
 		for i := range 500 {
-			b.hear(t, at("1", fmt.Sprintf("/p%d/x", i), authz.Decision{Allowed: true}))
+			b.hear(t, at("1", fmt.Sprintf("/p%d/x", max(0, i-9)), authz.Decision{Allowed: true})) // ten of the first
 		}
 		secret := "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJlc2lnbmF0dXJl"
 		b.hear(t, at("2", "/admin/users?token=x", authz.Decision{}), at("3", "/admin/keys", authz.Decision{}), at("4", "/admin"+secret, authz.Decision{}))
 		synctest.Wait()
 		r := b.Report()
-		if len(r.Groups) != 64+2 || r.Ungrouped != 500-64 || r.Unlike != 503 {
+		if len(r.Groups) != 64+2 || r.Ungrouped != 500-9-64 || r.Unlike != 503 {
 			t.Fatalf("%d groups, %d in none, %d unlike", len(r.Groups), r.Ungrouped, r.Unlike)
 		}
 		want := shadow.Group{Verdict: authz.NewlyAllowed, Route: "GET /admin/…", Rule: "r", Before: authz.PolicyDenied, After: authz.Allowed, Count: 2, Sample: "3"}
