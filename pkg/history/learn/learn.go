@@ -30,7 +30,7 @@ const (
 	maxValues     = 64   // of a parameter of a path, of a claim or of a body's field
 	maxPaths      = 200  // of one rule, for when its path cannot have parameters
 	maxSubjects   = 200  // of one rule: users and workloads
-	maxIdentities = 40   // that are supposed to make requests which they did not make
+	maxIdentities = 25   // that are supposed to make requests which they did not make
 	maxCases      = 300  // allowed ones, and as many denied ones
 	maxDenials    = 1000 // that narrow rules, of one reading of the log
 	maxListed     = 100  // differences that are listed

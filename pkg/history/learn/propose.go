@@ -57,7 +57,7 @@ func (l *learner) propose(ctx context.Context, before *replayed) (*Proposal, err
 	out := &Proposal{
 		Decisions: v.decisions, Allowed: v.allowed, Denied: v.denied, Unsure: v.unsure, NewlyDenied: v.lost(), Skipped: v.skipped,
 		Supposed: l.asked, Unproven: l.unproven(), Rego: module, rules: rules,
-		RouteCases: l.cases(rules, made), RegoCases: l.cases(rules, nil),
+		RouteCases: l.cases(rules, dataText(rules, "")), RegoCases: l.cases(rules, ""),
 	}
 	out.Routes, out.Network = list(made["routes"]), list(made["network"])
 	return out, nil

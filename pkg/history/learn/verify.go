@@ -136,7 +136,7 @@ func (v *replayed) breach(r *history.Record, by *rule) {
 
 // givenUp says why there is no rule for a record; "" where there is one.
 func (l *learner) givenUp(r *history.Record) string {
-	if p := l.seen.found[l.key(r)]; p != nil {
+	if p := l.seen.found[l.look(r).key]; p != nil {
 		return p.lost
 	}
 	return fmt.Sprintf("there was room for %d routes", maxRules)
