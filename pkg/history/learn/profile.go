@@ -34,6 +34,7 @@ type profile struct {
 	body        map[string]*column
 
 	narrowed []step // how it was narrowed
+	supposed int    // how many requests it was asked about that nobody made
 	asked    bool   // about requests that were supposed, and allows none that it must not
 	lost     string // why it was given up; "": it was not
 }
@@ -154,6 +155,9 @@ func (l *learner) note(ctx context.Context, r *history.Record) error {
 	defer l.seen.mu.Unlock()
 	if !like {
 		l.unlike++
+	}
+	if l.Recorded != nil && r.Revision != l.Recorded.Revision {
+		l.elsewhere++
 	}
 	keep(l.seen.identities, r.Principal(), r, maxIdentities)
 	switch {

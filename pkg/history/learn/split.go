@@ -68,6 +68,6 @@ func (l *learner) split(p *profile, id string) {
 
 // profileAgain reads the log anew, with requests told apart as they must be.
 func (l *learner) profileAgain(ctx context.Context) error {
-	l.stale, l.profiles, l.seen, l.unlike = false, nil, newSeen(), 0
+	l.stale, l.profiles, l.seen, l.unlike, l.elsewhere = false, nil, newSeen(), 0, 0
 	return l.profile(ctx)
 }

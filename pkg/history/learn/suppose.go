@@ -21,7 +21,7 @@ func named(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
 // what allows one that the recorded policy denies, until there is none. Rules only become narrower, so
 // what was looked through stays good.
 func (l *learner) suppose(ctx context.Context) error {
-	if l.Recorded == nil || l.unlike > 0 {
+	if !l.trusts() {
 		return nil // what another policy says is not the word of the record
 	}
 	for {
@@ -48,8 +48,9 @@ func (l *learner) supposed(ctx context.Context) ([]breach, error) {
 			continue
 		}
 		p.asked = true
-		for _, q := range l.questions(p) {
-			l.asked++
+		questions := l.questions(p)
+		p.supposed = len(questions)
+		for _, q := range questions {
 			allowed, name := proposal.Decide(ctx, q.at, q.req, q.id)
 			if !allowed {
 				continue

@@ -116,7 +116,7 @@ func (l *learner) again(ctx context.Context, proposal *Policy, r *history.Record
 		return allowed, rule, "", err
 	}
 	allowed, rule = proposal.Decide(ctx, r.Time, r.Remake(), r.RemakeIdentity())
-	if !allowed && (l.Recorded != nil || len(r.Masked)+len(r.Withheld) > 0) {
+	if !allowed && (l.trusts() || len(r.Masked)+len(r.Withheld) > 0) {
 		unsure = "the record does not tell enough: " + undecided.Error()
 	}
 	return allowed, rule, unsure, nil
