@@ -180,7 +180,8 @@ func (h *hand) learned(recorded *policy.Engine) (*learn.Policy, error) {
 			}
 			return err == nil && d.Allowed, ruleOfDecision(d), err
 		},
-		Close: h.engine.Close,
+		Close:    h.engine.Close,
+		Revision: h.engine.Revision(),
 	}, nil
 }
 

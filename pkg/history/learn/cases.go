@@ -15,9 +15,8 @@ import (
 
 // A file is a file of request cases, as policies/TESTING.md describes it.
 type file struct {
-	Slots []string       `yaml:"slots,flow"`
-	Data  map[string]any `yaml:"data,omitempty"`
-	Cases []testCase     `yaml:"cases"`
+	Slots []string   `yaml:"slots,flow"`
+	Cases []testCase `yaml:"cases"`
 }
 
 type testCase struct {
@@ -40,10 +39,10 @@ type expectation struct {
 	Allowed bool `yaml:"allowed"`
 }
 
-// cases writes the samples of what is allowed and of what was denied, for a policy with data or, without
-// any, for one that needs none.
-func (l *learner) cases(rules []rule, made map[string]any) string {
-	out, slots := file{Data: made}, map[string]bool{}
+// cases writes the samples of what is allowed and of what was denied, after data for the policy, if it
+// needs any.
+func (l *learner) cases(rules []rule, data string) string {
+	out, slots := file{}, map[string]bool{}
 	add := func(r *history.Record) {
 		for slot := range r.Tokens {
 			slots[slot] = true
@@ -61,12 +60,11 @@ func (l *learner) cases(rules []rule, made map[string]any) string {
 		}
 	}
 	out.Slots = slices.Sorted(maps.Keys(slots))
-	out.Data, _ = routes.Plain(out.Data).(map[string]any)
 	text, err := yaml.Marshal(out)
 	if err != nil {
 		return "" // of such values nothing fails
 	}
-	return "# Made from recorded decisions: what was allowed must be, and what was denied must not.\n" + string(text)
+	return "# Made from recorded decisions: what was allowed must be, and what was denied must not.\n" + data + string(text)
 }
 
 // profilesOf are those that rules were made of, each once.

@@ -60,22 +60,23 @@ func (p *Proposal) note() string {
 }
 
 // Configuration is the rules as a part of a configuration file.
-func (p *Proposal) Configuration() string {
-	out := "policy:\n  data:\n    routes:\n"
-	if len(p.Routes) == 0 {
-		out = "policy:\n  data:\n    routes: []\n"
-	}
-	network := ""
-	for i := range p.rules {
-		line := "    - " + routes.Line(p.rules[i].stated) + "\n"
-		if p.rules[i].isNetwork() {
-			network += line
-			continue
+func (p *Proposal) Configuration() string { return "policy:\n" + dataText(p.rules, "  ") }
+
+// dataText is rules as data in YAML, a line each.
+func dataText(rules []rule, indent string) string {
+	lists := map[string]string{}
+	for i := range rules {
+		name := "routes"
+		if rules[i].isNetwork() {
+			name = "network"
 		}
-		out += line
+		lists[name] += indent + "  - " + routes.Line(rules[i].stated) + "\n"
 	}
-	if network != "" {
-		out += "    network:\n" + network
+	out := indent + "data:\n"
+	for _, name := range []string{"routes", "network"} {
+		if lists[name] != "" {
+			out += indent + "  " + name + ":\n" + lists[name]
+		}
 	}
 	return out
 }

@@ -30,7 +30,7 @@ const (
 	maxValues     = 64   // of a parameter of a path, of a claim or of a body's field
 	maxPaths      = 200  // of one rule, for when its path cannot have parameters
 	maxSubjects   = 200  // of one rule: users and workloads
-	maxIdentities = 40   // that are supposed to make requests which they did not make
+	maxIdentities = 25   // that are supposed to make requests which they did not make
 	maxCases      = 300  // allowed ones, and as many denied ones
 	maxDenials    = 1000 // that narrow rules, of one reading of the log
 	maxListed     = 100  // differences that are listed
@@ -48,6 +48,8 @@ type Policy struct {
 	Again func(ctx context.Context, r *history.Record) (allowed bool, rule string, err error)
 
 	Close func() error
+
+	Revision string // as records have it
 }
 
 // A Config says what is learned from.
@@ -73,14 +75,17 @@ type Config struct {
 // A learner is a Config at work.
 type learner struct {
 	Config
-	shapes   shapes
-	profiles []*profile
-	splits   map[route]int // how finely requests are told apart
-	stale    bool          // that has changed since the log was read
-	seen     seen
-	asked    int // requests that were supposed
-	unlike   int // decisions that the recorded policy does not make as they were recorded
+	shapes    shapes
+	profiles  []*profile
+	splits    map[route]int // how finely requests are told apart
+	stale     bool          // that has changed since the log was read
+	seen      seen
+	unlike    int // decisions that the recorded policy does not make as they were recorded
+	elsewhere int // decisions of another revision
 }
+
+// trusts tells whether the policy at hand is the one that made the record.
+func (l *learner) trusts() bool { return l.Recorded != nil && l.unlike+l.elsewhere == 0 }
 
 // Learn reads the log and makes a proposal.
 func Learn(ctx context.Context, config Config) (*Proposal, error) {

@@ -32,9 +32,10 @@ type profile struct {
 	principals  set
 	claims      map[string]*column
 	body        map[string]*column
-	bodies      int
 
 	narrowed []step // how it was narrowed
+	supposed int    // how many requests it was asked about that nobody made
+	asked    bool   // about requests that were supposed, and allows none that it must not
 	lost     string // why it was given up; "": it was not
 }
 
@@ -120,6 +121,27 @@ func compareRoutes(a, b route) int {
 	return strings.Compare(key(a), key(b))
 }
 
+// A sight is what a record is looked at for.
+type sight struct {
+	*history.Record
+	base, key route
+	token     authz.Token    // the first: conditions on claims are about it
+	body      map[string]any // nil: none, or no object
+}
+
+func (l *learner) look(r *history.Record) *sight {
+	s := &sight{Record: r, base: l.base(r)}
+	if slots := s.base.caller.tokens(); len(slots) > 0 {
+		s.token = r.RemakeIdentity().Tokens[slots[0]]
+	}
+	if text := r.Body(); text != nil && decode(text, &s.body) != nil {
+		s.body = nil
+	}
+	s.key = l.key(s)
+	return s
+}
+
+// note is called concurrently.
 func (l *learner) note(ctx context.Context, r *history.Record) error {
 	if r.Entrypoint == "" {
 		return nil
@@ -128,33 +150,43 @@ func (l *learner) note(ctx context.Context, r *history.Record) error {
 	if err != nil {
 		return err
 	}
+	s := l.look(r)
 	l.seen.mu.Lock()
 	defer l.seen.mu.Unlock()
 	if !like {
 		l.unlike++
 	}
+	if l.Recorded != nil && r.Revision != l.Recorded.Revision {
+		l.elsewhere++
+	}
 	keep(l.seen.identities, r.Principal(), r, maxIdentities)
-	if unfit(r) != "" {
-		return nil // verify counts it
-	}
-	if !r.Allowed {
+	switch {
+	case unfit(r) != "": // verify counts it
+	case !r.Allowed:
 		keep(l.seen.denials, r.Pattern()+"\x00"+r.Principal(), r, maxCases)
-		return nil
-	}
-	key := l.key(r)
-	p := l.seen.found[key]
-	if p == nil {
-		if len(l.seen.found) >= maxRules {
-			return nil // verify lists it
-		}
-		p = &profile{route: key, of: l.base(r), port: r.Destination.Port, roles: map[string]int{}, listed: map[string]int{}, claims: map[string]*column{}, body: map[string]*column{}}
-		l.seen.found[key] = p
-	}
-	p.add(r)
-	for role := range p.lastRoles(r) {
-		l.seen.roles[role]++
+	default:
+		l.seen.add(s)
 	}
 	return nil
+}
+
+// add notes what was allowed, as long as there is room; verify lists what had none.
+func (f *seen) add(s *sight) {
+	p := f.found[s.key]
+	if p == nil {
+		if len(f.found) >= maxRules {
+			return
+		}
+		p = &profile{
+			route: s.key, of: s.base, port: s.Destination.Port,
+			roles: map[string]int{}, listed: map[string]int{}, claims: map[string]*column{}, body: map[string]*column{},
+		}
+		f.found[s.key] = p
+	}
+	p.add(s)
+	for role := range rolesOf(s.token.Claims) {
+		f.roles[role]++
+	}
 }
 
 // reproduces tells whether the recorded policy makes the decision again.
@@ -195,22 +227,18 @@ func subjectOf(r *history.Record, who caller) string {
 	return ""
 }
 
-func (p *profile) add(r *history.Record) {
+func (p *profile) add(s *sight) {
 	p.count++
-	p.sample(r)
-	p.paths.add(strings.Join(segmentsOf(r), "/"), maxPaths)
-	if r.Source.Principal != "" {
-		p.principals.add(r.Source.Principal, maxSubjects)
+	p.sample(s.Record)
+	p.paths.add(strings.Join(segmentsOf(s.Record), "/"), maxPaths)
+	if s.Source.Principal != "" {
+		p.principals.add(s.Source.Principal, maxSubjects)
 	}
-	if slots := p.caller.tokens(); len(slots) > 0 {
-		p.token(r.RemakeIdentity().Tokens[slots[0]])
+	if s.token.Status == authz.TokenValid {
+		p.token(s.token)
 	}
-	body := map[string]any{}
-	if text := r.Body(); text != nil && decode(text, &body) == nil {
-		p.bodies++
-		for name, value := range body {
-			columnOf(p.body, name).add(value)
-		}
+	for name, value := range s.body {
+		columnOf(p.body, name).add(value)
 	}
 }
 
@@ -256,14 +284,6 @@ func (p *profile) token(token authz.Token) {
 			columnOf(p.claims, name).add(value)
 		}
 	}
-}
-
-func (p *profile) lastRoles(r *history.Record) map[string]bool {
-	slots := p.caller.tokens()
-	if len(slots) == 0 {
-		return nil
-	}
-	return rolesOf(r.RemakeIdentity().Tokens[slots[0]].Claims)
 }
 
 // fleeting are claims that say nothing of who asks, or have conditions of their own.

@@ -56,8 +56,11 @@ func (l *learner) propose(ctx context.Context, before *replayed) (*Proposal, err
 	}
 	out := &Proposal{
 		Decisions: v.decisions, Allowed: v.allowed, Denied: v.denied, Unsure: v.unsure, NewlyDenied: v.lost(), Skipped: v.skipped,
-		Supposed: l.asked, Unproven: l.unproven(), Rego: module, rules: rules,
-		RouteCases: l.cases(rules, made), RegoCases: l.cases(rules, nil),
+		Unproven: l.unproven(), Rego: module, rules: rules,
+		RouteCases: l.cases(rules, dataText(rules, "")), RegoCases: l.cases(rules, ""),
+	}
+	for _, p := range profilesOf(rules) {
+		out.Supposed += p.supposed
 	}
 	out.Routes, out.Network = list(made["routes"]), list(made["network"])
 	return out, nil
@@ -68,6 +71,8 @@ func (l *learner) unproven() string {
 	switch {
 	case l.Recorded == nil:
 		return "the policy that made the record is not at hand (--config), so only what was denied is known to be denied"
+	case l.elsewhere > 0:
+		return fmt.Sprintf("%d decisions were made by another policy than the one at hand (%s)", l.elsewhere, l.Recorded.Revision)
 	case l.unlike > 0:
 		return fmt.Sprintf("the policy at hand decides %d decisions otherwise than they were recorded, so it is not the one that made the record", l.unlike)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/pkg/authz"
 	"github.com/sallyport/sallyport/pkg/history"
 )
 
@@ -31,27 +32,22 @@ func (l *learner) base(r *history.Record) route {
 }
 
 // key is what it is about, as finely as it must be.
-func (l *learner) key(r *history.Record) route {
-	key := l.base(r)
-	who, level := key.caller, l.splits[key]
-	if level == together || r.Method == "" {
+func (l *learner) key(s *sight) route {
+	key, level := s.base, l.splits[s.base]
+	if level == together || s.Method == "" {
 		return key
 	}
-	key.signature = signature(r, who)
+	key.signature = signature(s.token)
 	if level == each {
-		key.path = "/" + strings.Join(segmentsOf(r), "/")
-		key.signature += fmt.Sprintf("\x00%s\x00%s\x00%s", subjectOf(r, who), r.Source.Principal, r.Body())
+		key.path = "/" + strings.Join(segmentsOf(s.Record), "/")
+		key.signature += fmt.Sprintf("\x00%s\x00%s\x00%s", subjectOf(s.Record, key.caller), s.Source.Principal, s.Body())
 	}
 	return key
 }
 
-// signature is the scopes, roles and other claims of the first token.
-func signature(r *history.Record, who caller) string {
-	slots := who.tokens()
-	if len(slots) == 0 {
-		return ""
-	}
-	claims := maps.Clone(r.RemakeIdentity().Tokens[slots[0]].Claims)
+// signature is the scopes, roles and other claims of a token.
+func signature(token authz.Token) string {
+	claims := maps.Clone(token.Claims)
 	granted := [2][]string{slices.Sorted(maps.Keys(scopesOf(claims))), slices.Sorted(maps.Keys(rolesOf(claims)))}
 	maps.DeleteFunc(claims, func(name string, _ any) bool { return slices.Contains(fleeting, name) })
 	text, err := json.Marshal([]any{granted, claims})
@@ -72,6 +68,6 @@ func (l *learner) split(p *profile, id string) {
 
 // profileAgain reads the log anew, with requests told apart as they must be.
 func (l *learner) profileAgain(ctx context.Context) error {
-	l.stale, l.profiles, l.seen, l.unlike = false, nil, newSeen(), 0
+	l.stale, l.profiles, l.seen, l.unlike, l.elsewhere = false, nil, newSeen(), 0, 0
 	return l.profile(ctx)
 }

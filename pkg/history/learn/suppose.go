@@ -21,13 +21,11 @@ func named(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
 // what allows one that the recorded policy denies, until there is none. Rules only become narrower, so
 // what was looked through stays good.
 func (l *learner) suppose(ctx context.Context) error {
-	if l.Recorded == nil || l.unlike > 0 {
+	if !l.trusts() {
 		return nil // what another policy says is not the word of the record
 	}
-	done := map[*profile]bool{}
-	l.asked = 0
 	for {
-		breaches, err := l.supposed(ctx, done)
+		breaches, err := l.supposed(ctx)
 		if err != nil || len(breaches) == 0 {
 			return err
 		}
@@ -38,7 +36,7 @@ func (l *learner) suppose(ctx context.Context) error {
 }
 
 // supposed are the breaches that are found around the profiles that are not done; those without any are.
-func (l *learner) supposed(ctx context.Context, done map[*profile]bool) ([]breach, error) {
+func (l *learner) supposed(ctx context.Context) ([]breach, error) {
 	made, names := data(l.all())
 	proposal, err := l.Make(ctx, made)
 	if err != nil {
@@ -46,19 +44,20 @@ func (l *learner) supposed(ctx context.Context, done map[*profile]bool) ([]breac
 	}
 	var out []breach
 	for _, p := range l.profiles {
-		if p.lost != "" || done[p] {
+		if p.lost != "" || p.asked {
 			continue
 		}
-		done[p] = true
-		for _, q := range l.questions(p) {
-			l.asked++
+		p.asked = true
+		questions := l.questions(p)
+		p.supposed = len(questions)
+		for _, q := range questions {
 			allowed, name := proposal.Decide(ctx, q.at, q.req, q.id)
 			if !allowed {
 				continue
 			}
 			if right, _ := l.Recorded.Decide(ctx, q.at, q.req, q.id); !right && names[name] != nil {
 				out = append(out, breach{names[name].of[0], "as of " + p.samples[0].ID + ", changed", q.req, q.id})
-				done[p] = false
+				p.asked = false
 			}
 		}
 		if err := ctx.Err(); err != nil {
@@ -90,8 +89,13 @@ func (l *learner) questions(p *profile) []question {
 		ids = append(ids, changes(s)...)
 	}
 	for _, who := range ids {
-		for _, path := range l.pathsOf(p, who.id) {
+		for _, path := range pathsOf(p, who.id)[:1] {
 			out = append(out, ask(p.samples[0], path, who, nil))
+		}
+	}
+	for _, s := range p.samples {
+		for _, path := range pathsOf(p, s.RemakeIdentity()) {
+			out = append(out, ask(s, path, suspect{s.RemakeIdentity(), s.Source}, nil))
 		}
 	}
 	for _, s := range p.samples {
@@ -128,28 +132,24 @@ func ask(sample *history.Record, path string, who suspect, body *string) questio
 	return q
 }
 
-// pathsOf are some paths of a profile: those that were, and those with other parameters.
-func (l *learner) pathsOf(p *profile, id authz.Identity) []string {
+// pathsOf are some paths of a profile: with parameters that nobody used, one's own subject where a
+// subject stands; then those that were, and with another's subject.
+func pathsOf(p *profile, id authz.Identity) []string {
 	if p.method == "" {
 		return []string{""}
 	}
-	own := ""
+	own := another
 	if slots := p.caller.tokens(); len(slots) > 0 {
-		own, _ = id.Tokens[slots[0]].Claims["sub"].(string)
-	}
-	own = strings.ReplaceAll(own, "/", another)
-	paths := map[string]bool{}
-	for _, value := range []string{another, "0"} {
-		path := strings.ReplaceAll(p.path, anySegment, value)
-		if own != "" {
-			paths[strings.ReplaceAll(path, ownSegment, own)] = true
+		if subject, ok := id.Tokens[slots[0]].Claims["sub"].(string); ok && !strings.Contains(subject, "/") {
+			own = subject
 		}
-		paths[strings.ReplaceAll(path, ownSegment, value)] = true
 	}
+	parameters := strings.ReplaceAll(p.path, anySegment, another)
+	paths := []string{strings.ReplaceAll(parameters, ownSegment, own)}
 	for _, s := range p.samples {
-		paths[s.Path] = true
+		paths = append(paths, s.Path)
 	}
-	return slices.Sorted(maps.Keys(paths))
+	return append(paths, strings.ReplaceAll(parameters, ownSegment, another), strings.ReplaceAll(strings.ReplaceAll(p.path, anySegment, "0"), ownSegment, own))
 }
 
 // changes are who made a request, each with one thing changed.

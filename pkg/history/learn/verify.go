@@ -116,7 +116,7 @@ func (l *learner) again(ctx context.Context, proposal *Policy, r *history.Record
 		return allowed, rule, "", err
 	}
 	allowed, rule = proposal.Decide(ctx, r.Time, r.Remake(), r.RemakeIdentity())
-	if !allowed && (l.Recorded != nil || len(r.Masked)+len(r.Withheld) > 0) {
+	if !allowed && (l.trusts() || len(r.Masked)+len(r.Withheld) > 0) {
 		unsure = "the record does not tell enough: " + undecided.Error()
 	}
 	return allowed, rule, unsure, nil
@@ -136,7 +136,7 @@ func (v *replayed) breach(r *history.Record, by *rule) {
 
 // givenUp says why there is no rule for a record; "" where there is one.
 func (l *learner) givenUp(r *history.Record) string {
-	if p := l.seen.found[l.key(r)]; p != nil {
+	if p := l.seen.found[l.look(r).key]; p != nil {
 		return p.lost
 	}
 	return fmt.Sprintf("there was room for %d routes", maxRules)
