@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/sallyport/sallyport/pkg/policy/prove"
@@ -33,8 +34,12 @@ func (p *proof) print(out io.Writer, width int, colour bool) { //nolint:revive /
 	if p.Curl != "" {
 		fmt.Fprintf(out, "\n%s\n", p.Curl)
 	}
-	fmt.Fprintln(out)
-	printRules(out, "", p.Rules)
+	fmt.Fprintln(out, "\nrules that fired:")
+	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, r := range p.Rules {
+		fmt.Fprintf(columns, "  %s\t%s:%d\n", r.Name, r.File, r.Line)
+	}
+	columns.Flush()
 }
 
 func (p *proof) title() string {

@@ -26,7 +26,8 @@ func newTest() *cobra.Command {
 		Use:   "test [DIR|FILE...]",
 		Short: "Run the Rego tests and the request cases of a policy",
 		Long: `Run the Rego tests (rules test_… in files named _test.rego) and the request cases (files named
-.cases.yaml, .cases.yml or .cases.json) that are found in the directories and files.
+.cases.yaml, .cases.yml or .cases.json) that are found in the directories and files, and prove the
+invariants (files named .invariants.yaml, .yml or .json; see "sallyport prove").
 
 A request case is a request, as fields or as a curl line, with the claims of its tokens, and the
 answer that the policy must give. It takes the way of a check in serve, but for the tokens, which are
