@@ -15,19 +15,18 @@ func (n *node) anyMatches(name string) bool {
 func (n *node) matchesText(text string) bool {
 	fold := func(s string) string { return s }
 	if n.get("ignore_case").isTrue() {
-		text, fold = strings.ToLower(text), strings.ToLower
+		fold = strings.ToLower
 	}
 	for _, m := range n.items() {
-		want := fold(m.text)
 		switch m.key {
 		case "exact":
-			return text == want
+			return fold(text) == fold(m.text)
 		case "prefix":
-			return strings.HasPrefix(text, want)
+			return strings.HasPrefix(fold(text), fold(m.text))
 		case "suffix":
-			return strings.HasSuffix(text, want)
+			return strings.HasSuffix(fold(text), fold(m.text))
 		case "contains":
-			return strings.Contains(text, want)
+			return strings.Contains(fold(text), fold(m.text))
 		case "safe_regex", "safeRegex":
 			return matches(m.get("regex").string(), text)
 		}

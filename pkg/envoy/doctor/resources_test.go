@@ -26,7 +26,6 @@ type planted struct {
 const (
 	ingress = "Gateway istio-system/ingress"
 	orders  = "HTTPRoute shop/orders"
-	stock   = "GRPCRoute infra/stock"
 	more    = "---\n"
 )
 
@@ -41,7 +40,6 @@ func principalReads() doctor.Needs {
 func TestIstio(t *testing.T) {
 	const (
 		rules    = "  rules:\n  - {}\n"
-		policy   = "kind: AuthorizationPolicy\n"
 		paths    = "DECODE_AND_MERGE_SLASHES"
 		body     = "        includeRequestBodyInCheck: {maxRequestBytes: 1048576, allowPartialMessage: true, packAsBytes: true}\n"
 		envoy    = more + "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: patch, namespace: istio-system}\nspec:\n  configPatches:\n  - applyTo: HTTP_FILTER\n"

@@ -58,20 +58,21 @@ func Read(ctx context.Context, name string) ([]Source, error) {
 // readDirectory passes over what is no configuration.
 func readDirectory(name string) ([]Source, error) {
 	var all []Source
-	err := filepath.WalkDir(name, func(path string, entry fs.DirEntry, err error) error {
+	directory := os.DirFS(name)
+	err := fs.WalkDir(directory, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)) {
 			return err
 		}
-		text, err := os.ReadFile(path)
+		text, err := fs.ReadFile(directory, path)
 		if err != nil {
 			return err
 		}
-		found, err := sources(path, text)
+		found, err := sources(filepath.Join(name, path), text)
 		all = append(all, found...)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("doctor: read a directory: %w", err)
+		return nil, fmt.Errorf("doctor: read %s: %w", name, err)
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("doctor: %s holds no configuration of Envoy, Istio or Envoy Gateway (.yaml, .yml, .json)", name)
