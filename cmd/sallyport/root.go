@@ -105,8 +105,28 @@ A request passes two doors: its JSON Web Tokens are verified, then a Rego policy
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newDemo(), newValidate(), newSchema(), newTest(), newEval(), newLint(), newDoctor(), newWatch(), newWhy(), newBundle(), newToken(), newVersion(), newReplay(), newGaps(), newLearn(), newProve(), newCandidateCommand())
+	addCommands(root)
 	return root
+}
+
+// addCommands adds them in the groups that help shows.
+func addCommands(root *cobra.Command) {
+	for _, group := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Run it:", []*cobra.Command{newServe(), newValidate(), newSchema(), newDoctor(), newDemo()}},
+		{"Write a policy:", []*cobra.Command{newTest(), newEval(), newLint(), newProve(), newBundle(), newToken()}},
+		{"Change it without fear:", []*cobra.Command{newReplay(), newCandidateCommand(), newGaps(), newLearn()}},
+		{"Look into a running server:", []*cobra.Command{newWatch(), newWhy()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})
+		for _, command := range group.commands {
+			command.GroupID = group.title
+			root.AddCommand(command)
+		}
+	}
+	root.AddCommand(newVersion())
 }
 
 // A usageError is a command line that could not be carried out.
