@@ -189,3 +189,27 @@ func BenchmarkBasis(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkWholeBasis writes down all of a request with 20 headers.
+func BenchmarkWholeBasis(b *testing.B) {
+	s := recordingEngine(b, "allow := show(input.parsed_path)", "sub", "exp", "scope")
+	s.limits.recording.Whole = true
+	path, err := authz.ParsePath("/orders/12345/items")
+	if err != nil {
+		b.Fatal(err)
+	}
+	req := &authz.Request{Source: authz.Peer{Address: "10.0.0.1", Principal: "spiffe://example.org/ns/web/sa/web"}, HTTP: &authz.HTTP{Method: "GET", Path: path, Headers: authz.Headers{}}}
+	for _, name := range "abcdefghijklmnopqrst" {
+		req.HTTP.Headers["x-header-"+string(name)] = []string{"a value of a header"}
+	}
+	id := authz.Identity{Tokens: map[string]authz.Token{"users": {Status: authz.TokenValid, Claims: map[string]any{
+		"sub": "ann", "exp": json.Number("1800000000"), "scope": "orders:read orders:write", "email": "ann@example.org",
+	}}}}
+	had := &authz.Basis{Input: []byte(`{}`)}
+	b.ReportAllocs()
+	for b.Loop() {
+		if !s.wholeBasis(b.Context(), time.Time{}, req, id, had).Whole {
+			b.Fatal("not whole")
+		}
+	}
+}

@@ -117,7 +117,7 @@ func (r *Result) proofFact() report.Fact {
 		f.Value += fmt.Sprintf("; of %s the record has not all that it read", number(n))
 	}
 	if n := r.Proof.Differing; n > 0 {
-		f.Value, f.Tone = f.Value+fmt.Sprintf("; %s come out otherwise", number(n)), report.Danger
+		f.Value, f.Tone = f.Value+fmt.Sprintf(", and otherwise than recorded: %s", number(n)), report.Danger
 	}
 	return f
 }
