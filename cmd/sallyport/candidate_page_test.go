@@ -40,7 +40,7 @@ func TestCandidatePage(t *testing.T) {
 	s.compared(t, 6)
 	for _, block := range blocks {
 		command, want := string(block[1]), string(block[2])
-		got := ""
+		var got string
 		if args := strings.Fields(command); args[0] == "candidate" {
 			got = s.command(t, 0, args[1:]...)
 		} else {

@@ -3,6 +3,7 @@ package shadow
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -159,9 +160,7 @@ func (s *Shadow) Report() Report {
 		return out
 	}
 	out.Since, out.Compared, out.Failed, out.Unlike, out.Ungrouped = l.sum.Since, l.sum.Compared, l.sum.Failed, l.sum.Unlike, l.sum.Ungrouped
-	for verdict, n := range l.sum.Verdicts {
-		out.Verdicts[verdict] = n
-	}
+	maps.Copy(out.Verdicts, l.sum.Verdicts)
 	for _, g := range l.groups {
 		out.Groups = append(out.Groups, *g)
 	}
