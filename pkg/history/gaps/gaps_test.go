@@ -217,6 +217,12 @@ func TestWithThePolicy(t *testing.T) {
 		"a little more": {
 			[]*history.Record{allowed("5", by("eve"), at("/orders/1", "clerk")), allowed("6", by("eve"), at("/public", "clerk"))}, []string{},
 		},
+		"what is everybody's is no excess": {
+			[]*history.Record{
+				allowed("5", by("eve"), at("/orders/1", "clerk")), allowed("6", by("root"), at("/public/a", "admin")),
+				allowed("7", by("root"), at("/public/b", "admin")), allowed("8", by("root"), at("/public/c", "admin")),
+			}, []string{},
+		},
 		"the policy is another": {
 			[]*history.Record{allowed("5", by("eve"), at("/orders/1", "guest"))}, []string{},
 		},
