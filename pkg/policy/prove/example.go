@@ -239,7 +239,7 @@ func (b *builder) path(doc any, raw string) string {
 	if raw != "" {
 		spellings = append(spellings, raw)
 	}
-	if first := segments[0]; first != "" {
+	if first := segments[0]; raw != "" && first != "" {
 		spellings = append(spellings, fmt.Sprintf("/%%%02x%s", first[0], strings.TrimPrefix(plain, "/"+url.PathEscape(first[:1]))))
 	}
 	if b.FlagAmbiguousPaths {
@@ -268,6 +268,7 @@ func (b *builder) value(s *symbol) any {
 	if s.value != nil {
 		v, err := ast.JSON(s.value.Value)
 		if err == nil {
+			b.chosen[s] = v
 			return v
 		}
 	}
@@ -360,23 +361,43 @@ func (b *builder) object(s *symbol) any {
 }
 
 func (b *builder) list(s *symbol) any {
+	at := func(i int) *symbol { return b.symbols[fmt.Sprintf("%s[%d]", s.name, i)] }
+	var known []any
+	for i := range s.least {
+		if m := at(i); m != nil {
+			known = append(known, b.value(m))
+		}
+	}
+	more := b.needed(s, known)
 	out := []any{}
 	for i := range s.least {
-		if m := b.symbols[fmt.Sprintf("%s[%d]", s.name, i)]; m != nil {
+		switch m := at(i); {
+		case m != nil:
 			out = append(out, b.value(m))
-		} else if len(s.held)+len(s.witnesses) < s.least-i {
-			out = append(out, b.value(&symbol{shape: s.shape.itemShape(), kinds: s.shape.itemShape().kinds & anyJSON, most: -1, memberOf: s}))
+		case len(more) > 0:
+			out, more = append(out, more[0]), more[1:]
+		default:
+			sh := s.shape.itemShape()
+			out = append(out, b.value(&symbol{shape: sh, kinds: sh.kinds & anyJSON, most: -1, memberOf: s}))
+		}
+	}
+	return append(out, more...)
+}
+
+// needed are the items that a list must have beside those that are known.
+func (b *builder) needed(s *symbol, known []any) (more []any) {
+	add := func(v any) {
+		if !contains(known, v) && !contains(more, v) {
+			more = append(more, v)
 		}
 	}
 	for _, pair := range s.witnesses {
-		if v := b.value(pair[1]); !contains(out, v) {
-			out = append(out, v)
-		}
+		add(b.value(pair[1]))
 	}
 	for _, item := range s.held {
-		if v, err := ast.JSON(item.Value); err == nil && !contains(out, v) {
-			out = append(out, v)
+		if v, err := ast.JSON(item.Value); err == nil {
+			add(v)
 		}
 	}
-	return out
+	return more
 }

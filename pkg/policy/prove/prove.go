@@ -40,10 +40,10 @@ const (
 
 // A Result is a verdict and its ground.
 type Result struct {
-	Verdict   Verdict
-	Example   *Example   // of a counterexample
-	Obstacles []Obstacle // what stands in the way of a verdict
-	Cases     int        // paths that were looked at
+	Verdict   Verdict    `json:"verdict"`
+	Example   *Example   `json:"example,omitempty"`   // of a counterexample
+	Obstacles []Obstacle `json:"obstacles,omitempty"` // what stands in the way of a verdict
+	Cases     int        `json:"cases"`               // paths that were looked at
 }
 
 // An Obstacle is a part of the policy, or of the condition, that is not understood well enough.
