@@ -96,7 +96,7 @@ type Ignore struct{ Code, Where string }
 
 // Examine looks through what was read.
 func Examine(sources []Source, o Options) Report {
-	e := &examiner{Options: o, byKey: map[findingKey]int{}}
+	e := &examiner{Options: o, byKey: map[findingKey]int{}, on: map[findingRoute]bool{}}
 	var resources []*node
 	for _, s := range sources {
 		switch s.kind {
@@ -118,7 +118,8 @@ type examiner struct {
 	*inventory
 	routes   int
 	findings []Finding
-	byKey    map[findingKey]int
+	byKey    map[findingKey]int // where in findings
+	on       map[findingRoute]bool
 }
 
 type findingKey struct {
@@ -126,25 +127,31 @@ type findingKey struct {
 	at            *node
 }
 
+// A findingRoute is a route that a finding has already.
+type findingRoute struct {
+	finding int
+	route   Route
+}
+
 // find notes a finding; one that is there already gets the routes besides. The pointer is good until the
 // next one.
 func (e *examiner) find(code string, at *node, routes []Route, message string) *Finding {
 	key := findingKey{code, message, at}
-	if i, ok := e.byKey[key]; ok {
-		for _, r := range routes {
-			if !slices.Contains(e.findings[i].Routes, r) {
-				e.findings[i].Routes = append(e.findings[i].Routes, r)
-			}
-		}
-		return &e.findings[i]
+	i, known := e.byKey[key]
+	if !known {
+		kind := kindOf(code)
+		i = len(e.findings)
+		e.byKey[key] = i
+		e.findings = append(e.findings, Finding{Code: code, Severity: kind.Severity, Message: message, Mend: kind.Mend, Place: place(at), Routes: []Route{}})
 	}
-	kind := kindOf(code)
-	e.byKey[key] = len(e.findings)
-	e.findings = append(e.findings, Finding{
-		Code: code, Severity: kind.Severity, Message: message, Mend: kind.Mend,
-		Place: place(at), Routes: slices.Clone(routes),
-	})
-	return &e.findings[len(e.findings)-1]
+	f := &e.findings[i]
+	for _, r := range routes {
+		if key := (findingRoute{i, r}); !e.on[key] {
+			e.on[key] = true
+			f.Routes = append(f.Routes, r)
+		}
+	}
+	return f
 }
 
 func place(at *node) Place {
