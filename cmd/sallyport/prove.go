@@ -70,15 +70,19 @@ The exit status is 0 where all was proved, 2 where there is a counterexample (an
 			return err
 		},
 	}
-	addConfigFlag(cmd, &plan.config)
-	f := cmd.Flags()
-	f.StringArrayVar(&plan.never, "never", nil, "the `CONDITION` for which no request may be allowed; may be repeated")
-	f.StringVar(&plan.path, "path", "", "the entrypoint to ask, `a/b/allow` for data.a.b.allow (default envoy/authz/allow, or policy.path)")
-	f.StringSliceVar(&plan.slots, "slots", nil, "the token `SLOTS` that there are, where no configuration says (default those that the policy names)")
-	f.DurationVar(&plan.timeout, "timeout", defaultProofTime, "how long to look, for each condition")
-	f.StringVarP(&plan.format, "format", "f", "pretty", "pretty or json")
-	completeWords(cmd, "format", "pretty", "json")
+	plan.add(cmd)
 	return cmd
+}
+
+func (p *provePlan) add(cmd *cobra.Command) {
+	addConfigFlag(cmd, &p.config)
+	f := cmd.Flags()
+	f.StringArrayVar(&p.never, "never", nil, "the `CONDITION` for which no request may be allowed; may be repeated")
+	f.StringVar(&p.path, "path", "", "the entrypoint to ask, `a/b/allow` for data.a.b.allow (default envoy/authz/allow, or policy.path)")
+	f.StringSliceVar(&p.slots, "slots", nil, "the token `SLOTS` that there are, where no configuration says (default those that the policy names)")
+	f.DurationVar(&p.timeout, "timeout", defaultProofTime, "how long to look, for each condition")
+	f.StringVarP(&p.format, "format", "f", "pretty", "pretty or json")
+	completeWords(cmd, "format", "pretty", "json")
 }
 
 func (p *provePlan) check() error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -103,7 +104,7 @@ func curlLine(e *prove.Example, carriers map[string]string) string {
 	}
 	line := []string{"curl --path-as-is"}
 	add := func(option, value string) { line = append(line, option+" "+quoted(value)) }
-	if r.Method != "" && r.Method != "GET" {
+	if r.Method != "" && r.Method != http.MethodGet {
 		add("-X", r.Method)
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {

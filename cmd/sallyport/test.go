@@ -59,12 +59,12 @@ is no test.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return runTests(cmd, args, flags) },
 	}
-	addConfigFlag(cmd, &flags.config)
 	flags.add(cmd)
 	return cmd
 }
 
 func (f *testFlags) add(cmd *cobra.Command) {
+	addConfigFlag(cmd, &f.config)
 	flags := cmd.Flags()
 	flags.StringVar(&f.path, "path", "", "the entrypoint to ask, `a/b/allow` for data.a.b.allow (default envoy/authz/allow, or policy.path)")
 	flags.StringVarP(&f.run, "run", "r", "", "run only the tests whose name matches the `REGEX`: data.orders.test_reader, or the note of a case")

@@ -1,6 +1,10 @@
 package history
 
-import "github.com/sallyport/sallyport/pkg/authz"
+import (
+	"maps"
+
+	"github.com/sallyport/sallyport/pkg/authz"
+)
 
 // Request is the request as far as the record has it beside the input: what is empty in it is not known,
 // and texts may have masked parts. The headers and the query are those that were kept; the path has no
@@ -39,9 +43,7 @@ func (r *Record) Identity() authz.Identity {
 		token := authz.Token{Status: kept.Status, Issuer: kept.Issuer, Claims: kept.Claims}
 		if kept.Subject != "" {
 			token.Claims = map[string]any{"sub": kept.Subject}
-			for name, value := range kept.Claims {
-				token.Claims[name] = value
-			}
+			maps.Copy(token.Claims, kept.Claims)
 		}
 		if kept.Algorithm != "" {
 			token.Header = map[string]any{"alg": kept.Algorithm}

@@ -201,7 +201,7 @@ func (e *examiner) sometimes(k check) {
 
 // percent reads a FractionalPercent.
 func percent(n *node) float64 {
-	value, _ := n.get("numerator").number()
+	value := n.get("numerator").number()
 	switch n.get("denominator").string() {
 	case "TEN_THOUSAND", "1":
 		return value / 100

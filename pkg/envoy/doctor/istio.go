@@ -263,7 +263,7 @@ func (e *examiner) patience(mends map[string]string, of *node, routes []Route, b
 
 // resourceBody compares a limit on bodies with Sallyport's.
 func (e *examiner) resourceBody(body *node, field string, routes []Route) {
-	limit, _ := body.get(field).number()
+	limit := body.get(field).number()
 	if own := e.Needs.MaxBodyBytes; own > 0 && int64(limit) != own {
 		e.find("body-limit-differs", orElse(body.get(field), body), routes, fmt.Sprintf("%s is %d, and Sallyport's request.maxBodyBytes is %d: %s", field, int64(limit), own, limitConsequence(int64(limit), own))).Mend = field + ": " + strconv.FormatInt(own, 10)
 	}

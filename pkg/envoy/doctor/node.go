@@ -105,14 +105,17 @@ func (n *node) isTrue() bool { return n.string() == "true" || n.get("value").str
 
 func (n *node) isFalse() bool { return n.string() == "false" || n.get("value").string() == "false" }
 
-// number reads a number; ok is false where there is none.
-func (n *node) number() (value float64, ok bool) {
+// number reads a number; 0 where there is none.
+func (n *node) number() float64 {
 	text := n.string()
 	if w := n.get("value"); w != nil {
 		text = w.string()
 	}
 	value, err := strconv.ParseFloat(text, 64)
-	return value, err == nil
+	if err != nil {
+		return 0
+	}
+	return value
 }
 
 // duration reads "0.5s" of protobuf or "500ms" of Kubernetes; ok is false where there is none.

@@ -108,7 +108,7 @@ func (e *examiner) body(k check) {
 }
 
 func (e *examiner) buffer(at *node, routes []Route) {
-	limit, _ := at.get("max_request_bytes").number()
+	limit := at.get("max_request_bytes").number()
 	if own := e.Needs.MaxBodyBytes; own > 0 && int64(limit) != own {
 		f := e.find("body-limit-differs", at.get("max_request_bytes"), routes, fmt.Sprintf("max_request_bytes is %d, and Sallyport's request.maxBodyBytes is %d: %s", int64(limit), own, limitConsequence(int64(limit), own)))
 		f.Mend = "max_request_bytes: " + strconv.FormatInt(own, 10)

@@ -16,12 +16,12 @@ import (
 	"github.com/sallyport/sallyport/pkg/history/gaps"
 )
 
-var epoch = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
+func epoch() time.Time { return time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC) }
 
 // allowed is a record without any gap: a user through a workload, with short-lived tokens, on mutual TLS.
 func allowed(id string, change ...func(*history.Record)) *history.Record {
 	r := &history.Record{
-		ID: id, Time: epoch, Allowed: true, Reason: authz.Allowed, Entrypoint: "data.envoy.authz.allow", Revision: "r1",
+		ID: id, Time: epoch(), Allowed: true, Reason: authz.Allowed, Entrypoint: "data.envoy.authz.allow", Revision: "r1",
 		Rule: "routes[0]", Route: "/orders/**", Method: "GET", Path: "/orders/7",
 		Source: history.Peer{Address: "10.1.2.3", Principal: "spiffe://example.org/web"},
 		Tokens: map[string]history.Token{"users": token("alice"), "workload": token("checkout")},
@@ -109,7 +109,7 @@ func TestPlanted(t *testing.T) {
 		"a user, and a certificate":      {[]*history.Record{allowed("1", withoutWorkload)}, nil},
 		"a workload's token, no user's":  {[]*history.Record{allowed("1", func(r *history.Record) { delete(r.Tokens, "users") })}, nil},
 		"a client's token is a workload": {[]*history.Record{allowed("1", withoutWorkload, withoutCertificate, changed("client_id", "alice"))}, []string{"no_mtls 10.1.2.3 (1)"}},
-		"a connection without TLS":       {[]*history.Record{{ID: "1", Time: epoch, Allowed: true, Rule: "network[0]", Entrypoint: "e", Source: history.Peer{Address: "10.1.2.3"}}}, []string{"no_mtls 10.1.2.3 (1)"}},
+		"a connection without TLS":       {[]*history.Record{{ID: "1", Time: epoch(), Allowed: true, Rule: "network[0]", Entrypoint: "e", Source: history.Peer{Address: "10.1.2.3"}}}, []string{"no_mtls 10.1.2.3 (1)"}},
 		"denied by default":              {[]*history.Record{allowed("1"), allowed("2", denied, named("", ""))}, []string{"default_decision GET /orders/{} (1)"}},
 		"allowed by default":             {[]*history.Record{allowed("1"), allowed("2", named("", ""))}, []string{"default_decision GET /orders/{} (1)"}},
 		"a policy that names no rule":    {[]*history.Record{allowed("1", denied, named("", ""))}, nil},
@@ -144,7 +144,7 @@ func TestRank(t *testing.T) {
 		records = append(records, allowed(fmt.Sprintf("b%03d", i), withoutWorkload, withoutCertificate))
 	}
 	late := allowed("a", withoutTokens, withoutCertificate)
-	late.Time = epoch.Add(time.Second)
+	late.Time = epoch().Add(time.Second)
 	report, _ := find(t, gaps.Config{}, append(records, late)...)
 	var got []string
 	for _, gap := range report.Gaps {

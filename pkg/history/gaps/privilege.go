@@ -317,7 +317,7 @@ func (p *privileges) mendExcess(ctx context.Context, principal string, unused []
 // idleOf are the grants that none of a principal's tokens needed.
 func (p *privileges) idleOf(principal string) []grant {
 	var out []grant
-	for _, part := range strings.Fields(principal) {
+	for part := range strings.FieldsSeq(principal) {
 		out = append(out, p.idle[part]...)
 	}
 	return out

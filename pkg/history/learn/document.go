@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/sallyport/sallyport/pkg/history/routes"
 	"github.com/sallyport/sallyport/pkg/report"
@@ -72,11 +73,12 @@ func dataText(rules []rule, indent string) string {
 		}
 		lists[name] += indent + "  - " + routes.Line(rules[i].stated) + "\n"
 	}
-	out := indent + "data:\n"
+	var out strings.Builder
+	out.WriteString(indent + "data:\n")
 	for _, name := range []string{"routes", "network"} {
 		if lists[name] != "" {
-			out += indent + "  " + name + ":\n" + lists[name]
+			out.WriteString(indent + "  " + name + ":\n" + lists[name])
 		}
 	}
-	return out
+	return out.String()
 }

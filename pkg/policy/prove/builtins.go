@@ -160,7 +160,7 @@ func whole(t *ast.Term) (int, bool) {
 	return n.Int()
 }
 
-func concat(r *run, o []*ast.Term) (*ast.Term, error) {
+func concat(_ *run, o []*ast.Term) (*ast.Term, error) {
 	a, ok := o[0].Value.(*ast.Array)
 	b, also := o[1].Value.(*ast.Array)
 	if !ok || !also {
@@ -214,7 +214,7 @@ func keys(r *run, o []*ast.Term) (*ast.Term, error) {
 }
 
 // union is object.union of objects whose keys are known, as far as their members are not both objects.
-func union(r *run, o []*ast.Term) (*ast.Term, error) {
+func union(_ *run, o []*ast.Term) (*ast.Term, error) {
 	a, ok := o[0].Value.(ast.Object)
 	b, also := o[1].Value.(ast.Object)
 	if !ok || !also || !groundKeys(a) || !groundKeys(b) {

@@ -96,16 +96,16 @@ func (r *run) comprehension(f *frame, t *ast.Term) (*ast.Term, error) {
 	case keyErr != nil:
 		return nil, keyErr
 	}
-	_, id := r.assumedTrue(at)
+	id := r.number(at)
 	return r.unknown(fmt.Sprintf("value %d", id), "the items of a list that is not known are looked at", kindOfComprehension(t)), nil
 }
 
-// assumedTrue numbers a place without asking anything.
-func (r *run) assumedTrue(key string) (answer bool, id int) {
+// number numbers a place without asking anything.
+func (r *run) number(key string) int {
 	if _, ok := r.atoms[key]; !ok {
 		r.atoms[key] = atom{true, len(r.atoms)}
 	}
-	return true, r.atoms[key].id
+	return r.atoms[key].id
 }
 
 func kindOfComprehension(t *ast.Term) kinds {
@@ -148,14 +148,14 @@ func (c *collection) value(r *run, t *ast.Term, at string, keyErr error) (*ast.T
 		if keyErr != nil {
 			return nil, keyErr
 		}
-		_, id := r.assumedTrue(at)
+		id := r.number(at)
 		return r.set(c, fmt.Sprintf("value %d", id)), nil
 	}
 	if len(c.lists) > 0 {
 		if keyErr != nil {
 			return nil, keyErr
 		}
-		_, id := r.assumedTrue(at)
+		id := r.number(at)
 		return r.unknown(fmt.Sprintf("value %d", id), "a list is made of one that is not known", array), nil
 	}
 	return ast.ArrayTerm(c.items...), nil

@@ -46,7 +46,7 @@ func (c Condition) Module() string {
 	return fmt.Sprintf("%spackage %s %sholds if { %s\n}\n", lines, conditionPackage, strings.Join(imports, ""), c.Text)
 }
 
-var isName = regexp.MustCompile(`^[a-zA-Z_]\w*$`) //nolint:gochecknoglobals // a constant
+var isName = regexp.MustCompile(`^[a-zA-Z_]\w*$`)
 
 func refOf(path []string) ast.Ref {
 	ref := ast.Ref{ast.DefaultRootDocument}

@@ -2,14 +2,14 @@
 //
 //  1. The condition becomes a rule beside the policy (condition.go), and all is compiled as the engine
 //     compiles it ([policy.Compile]).
-//  2. Both are evaluated with the request unknown (eval.go, ref.go, rule.go, call.go). The input document
+//  2. Both are evaluated with the request unknown (eval.go, unify.go, ref.go, rule.go, call.go). The input document
 //     is a symbol of a known shape (shape.go), and so are its parts (document.go) and whatever builtins
 //     make of them.
 //  3. Wherever the evaluation depends on a symbol, a question is asked, such as whether it is equal to a
 //     constant (facts.go, equal.go, tests.go, builtins.go). A run decides every question one way; what
 //     follows from earlier answers is not asked. The runs go through all answers ([Ask]).
 //  4. For a run at whose end the condition holds and the request is allowed, a request is made of the
-//     answers (example.go, choose.go). The engine is asked about it: only what it confirms is a
+//     answers (example.go, build.go, choose.go). The engine is asked about it: only what it confirms is a
 //     counterexample. Where none is found, the verdict is unknown.
 //
 // # Why a proof is one

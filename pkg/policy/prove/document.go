@@ -2,6 +2,7 @@ package prove
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -56,12 +57,9 @@ func placeName(of, member string) string {
 }
 
 func (s *symbol) adopt(child *symbol) {
-	for _, c := range s.children {
-		if c == child {
-			return
-		}
+	if !slices.Contains(s.children, child) {
+		s.children = append(s.children, child)
 	}
-	s.children = append(s.children, child)
 }
 
 // isThere tells whether an object has a member.

@@ -237,11 +237,7 @@ func (r *run) countIs(list *symbol, v *ast.Term) (bool, error) {
 	if !whole || i < 0 {
 		return false, nil
 	}
-	if long, err := r.hasMore(list, i-1); err != nil || !long {
-		return false, err
-	}
-	long, err := r.hasMore(list, i)
-	return !long, err
+	return r.hasMore(list, i-1) && !r.hasMore(list, i), nil
 }
 
 // countBelow tells whether a list has fewer items.
@@ -261,21 +257,20 @@ func (r *run) countBelow(list *symbol, c *ast.Term, or orEqual) (bool, error) {
 	if most < 0 {
 		return false, nil
 	}
-	more, err := r.hasMore(list, int(min(most, 1<<30)))
-	return !more, err
+	return !r.hasMore(list, int(min(most, 1<<30))), nil
 }
 
 // hasMore tells whether there are more items than n.
-func (r *run) hasMore(list *symbol, n int) (bool, error) {
+func (r *run) hasMore(list *symbol, n int) bool {
 	switch {
 	case list.least > n:
-		return true, nil
+		return true
 	case list.most >= 0 && list.most <= n:
-		return false, nil
+		return false
 	case r.ask():
 		list.least = n + 1
-		return true, nil
+		return true
 	}
 	list.most = n
-	return false, nil
+	return false
 }

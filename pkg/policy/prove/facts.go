@@ -285,6 +285,15 @@ func (r *run) equalSymbols(a, b *symbol) (bool, error) {
 		a.differ, b.differ = append(a.differ, b), append(b.differ, a)
 		return false, nil
 	}
+	a.absorb(b)
+	if a.most >= 0 && a.least > a.most && a.kinds == array {
+		return false, errInfeasible
+	}
+	return true, nil
+}
+
+// absorb makes b the same as a, of which all is known then that was known of either.
+func (a *symbol) absorb(b *symbol) { //nolint:revive // a and b are two of a kind
 	b.same = a
 	a.differ = append(a.differ, b.differ...)
 	a.kinds &= b.kinds
@@ -306,10 +315,6 @@ func (r *run) equalSymbols(a, b *symbol) (bool, error) {
 	if len(b.shape.enum) > 0 && a.shape.enum == nil || b.shape.rest == nil && a.shape.rest != nil {
 		a.shape = b.shape
 	}
-	if a.most >= 0 && a.least > a.most && a.kinds == array {
-		return false, errInfeasible
-	}
-	return true, nil
 }
 
 // differsFrom tells whether two symbols are known to be different.

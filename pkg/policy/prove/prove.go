@@ -69,9 +69,9 @@ type prover struct {
 // that comes up decided one way.
 type run struct {
 	*prover
-	ctx  context.Context
-	path []bool // how questions are decided
-	at   int    // how many were asked
+	ctx  context.Context //nolint:containedctx // a run is one evaluation, and ends with it
+	path []bool          // how questions are decided
+	at   int             // how many were asked
 
 	input   *ast.Term
 	symbols map[string]*symbol
@@ -105,7 +105,7 @@ func Ask(ctx context.Context, q *Question) (Result, error) {
 		var obstacle *Obstacle
 		switch {
 		case ctx.Err() != nil:
-			return out.unknown(Obstacle{Why: fmt.Sprintf("the time is over, after %d cases", out.Cases)}), nil
+			return out.unknown(Obstacle{Why: fmt.Sprintf("the time is over, after %d cases", out.Cases)}), nil //nolint:nilerr // that is an answer
 		case errors.Is(err, errInfeasible):
 		case errors.As(err, &obstacle):
 			out.add(*obstacle)
