@@ -34,7 +34,7 @@ allow := {"allowed": false, "http_status": 403, "headers": {"x-seen": sprintf("B
 `
 
 const everySink = `
-listen: {grpc: "127.0.0.1:0", admin: "127.0.0.1:0"}
+listen: {grpc: "127.0.0.1:0", admin: "127.0.0.1:0", drain: {delay: 0s}}
 policy:
   files: [authz.rego]
   opa:

@@ -24,7 +24,7 @@ import (
 )
 
 const inspectable = `
-listen: {grpc: "127.0.0.1:0", admin: "127.0.0.1:0"}
+listen: {grpc: "127.0.0.1:0", admin: "127.0.0.1:0", drain: {delay: 0s}}
 jwt:
   rules:
     - {name: users, issuer: "https://issuer.example.com", audiences: [orders], jwksUri: "https://issuer.example.com/jwks"}

@@ -128,7 +128,7 @@ decisionLog:
   blockTimeout: 20ms
   queueBytes: 1MiB
   queueRecords: 1000
-  keep: {headers: [X-Tenant], cookies: [lang], query: [page], claims: ["*"], body: [amount]}
+  keep: {input: all, headers: [X-Tenant], cookies: [lang], query: [page], claims: ["*"], body: [amount]}
 log: {format: json, level: warn}
 telemetry: {clientTrace: parent}
 `,
@@ -182,7 +182,7 @@ telemetry: {clientTrace: parent}
 				c.DecisionLog = config.DecisionLog{
 					File: "testdata/decisions.ndjson", MaxSize: 64 << 20, MaxFiles: 5, MaxAge: 168 * time.Hour, OTLP: true,
 					WhenFull: config.DenyWhenFull, BlockTimeout: 20 * time.Millisecond, QueueBytes: 1 << 20, QueueRecords: 1000,
-					Keep: config.Keep{Headers: []string{"x-tenant"}, Cookies: []string{"lang"}, Query: []string{"page"}, Claims: []string{"*"}, Body: []string{"amount"}},
+					Keep: config.Keep{Input: config.KeepAll, Headers: []string{"x-tenant"}, Cookies: []string{"lang"}, Query: []string{"page"}, Claims: []string{"*"}, Body: []string{"amount"}},
 				}
 				c.Log = config.Log{Format: config.JSONLog, Level: "warn"}
 				c.Telemetry = config.Telemetry{ClientTrace: "parent"}
