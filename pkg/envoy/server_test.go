@@ -18,6 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/pkg/authz"
 	"github.com/sallyport/sallyport/pkg/envoy"
+	"github.com/sallyport/sallyport/pkg/envoy/envoytest"
 )
 
 // A line is what stands behind the server in a test: both doors open, and a record of what came.
@@ -91,8 +92,8 @@ func TestBadInputIsDenied(t *testing.T) {
 	}{
 		"no attributes": {&authv3.CheckRequest{}, authz.MalformedRequest, 400},
 		"a string that is not UTF-8": {
-			raw(attributes(field(4, []byte("/a\xff")))), authz.MalformedRequest, 400},
-		"no protobuf": {raw("\xff\xff\xff"), authz.MalformedRequest, 400},
+			envoytest.Raw(attributes(field(4, []byte("/a\xff")))), authz.MalformedRequest, 400},
+		"no protobuf": {envoytest.Raw("\xff\xff\xff"), authz.MalformedRequest, 400},
 		"a message over the limit": {
 			httpCheck(&authv3.AttributeContext_HttpRequest{Path: "/", RawBody: make([]byte, 8<<20)}), authz.RequestTooLarge, 413},
 		"a body over the limit": {
@@ -107,7 +108,7 @@ func TestBadInputIsDenied(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			conn, l := serve(t, authz.Decision{Allowed: true}, nil)
 			var response authv3.CheckResponse
-			if err := conn.Invoke(t.Context(), authv3.Authorization_Check_FullMethodName, tc.message, &response, grpc.ForceCodec(rawCodec{})); err != nil {
+			if err := conn.Invoke(t.Context(), authv3.Authorization_Check_FullMethodName, tc.message, &response, grpc.ForceCodec(envoytest.RawCodec{})); err != nil {
 				t.Fatalf("a gRPC error: %v", err)
 			}
 			denied := response.GetDeniedResponse()
