@@ -83,7 +83,8 @@ func logging(cfg *config.Config) any {
 
 // newService makes what asks the stages, each with those who watch it.
 func (l *line) newService(s *stages) *envoy.Server {
-	recorders := slices.Concat(s.log.recorders(), l.env.recorders, l.watched.Recorders(), inspectors(l.inspection))
+	// Who counts comes last, and counts the answer that is given where another cannot record it.
+	recorders := slices.Concat(s.log.recorders(), l.env.recorders, inspectors(l.inspection), l.watched.Recorders())
 	return &envoy.Server{
 		Checker:      newChecker(s.cfg, l.watched.Verifier(s.verifier), l.watched.Decider(s.engine), recorders),
 		MaxBodyBytes: int(s.cfg.Request.MaxBodyBytes),

@@ -156,6 +156,32 @@ func TestDenyUnset(t *testing.T) {
 	}
 }
 
+// A panic that the Checker did not see denies, and the server goes on.
+func TestPanicDenies(t *testing.T) {
+	l := &line{records: make(chan authz.Record, 10)}
+	s := envoy.Server{Checker: &authz.Checker{Verifier: l, Decider: l, Recorder: l}}
+	panics := func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {
+		panic("planted") //nolint:forbidigo // what the server must survive
+	}
+	conn := dial(t, s.Register, append(s.Options(), grpc.ChainUnaryInterceptor(panics))...)
+	for range 2 {
+		got, err := authv3.NewAuthorizationClient(conn).Check(t.Context(), &authv3.CheckRequest{})
+		if err != nil || got.GetDeniedResponse().GetStatus().GetCode() != 500 || strings.Contains(got.String(), "planted") {
+			t.Errorf("response %v, error %v, want a denial with 500", got, err)
+		}
+	}
+}
+
+// An answer that protobuf cannot write denies: as a gRPC error it would be an allow to
+// failure_mode_allow.
+func TestAnswerThatCannotBeWrittenDenies(t *testing.T) {
+	conn, _ := serve(t, authz.Decision{Allowed: true, Upstream: authz.Mutation{SetHeaders: []authz.Header{{Name: "x", Value: "\xff"}}}}, nil)
+	got, err := authv3.NewAuthorizationClient(conn).Check(t.Context(), httpCheck(&authv3.AttributeContext_HttpRequest{Path: "/"}))
+	if err != nil || got.GetDeniedResponse().GetStatus().GetCode() != 500 {
+		t.Errorf("response %v, error %v, want a denial with 500", got, err)
+	}
+}
+
 type faulty struct {
 	authv3.UnimplementedAuthorizationServer
 	answer *authv3.CheckResponse
