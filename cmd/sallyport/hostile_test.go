@@ -190,11 +190,8 @@ func (a *attacked) words() [][]byte {
 
 // ask sends a message and says what is wrong with the answer.
 func (a *attacked) ask(ctx context.Context, conn *grpc.ClientConn, message []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	var answer auth.CheckResponse
-	err := conn.Invoke(ctx, auth.Authorization_Check_FullMethodName, envoytest.Raw(message), &answer, grpc.ForceCodec(envoytest.RawCodec{}))
-	if err != nil {
+	if err := a.send(ctx, conn, message, &answer); err != nil {
 		return fmt.Errorf("a gRPC error: %w", err)
 	}
 	a.answers.Add(1)
@@ -209,6 +206,12 @@ func (a *attacked) ask(ctx context.Context, conn *grpc.ClientConn, message []byt
 		return fmt.Errorf("allowed, though %w", err)
 	}
 	return upstreamIsAlice(&answer)
+}
+
+func (a *attacked) send(ctx context.Context, conn *grpc.ClientConn, message []byte, answer *auth.CheckResponse) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return conn.Invoke(ctx, auth.Authorization_Check_FullMethodName, envoytest.Raw(message), answer, grpc.ForceCodec(envoytest.RawCodec{}))
 }
 
 // mayPass says why a message must be denied. It reads it in another way than Sallyport does.
