@@ -74,12 +74,13 @@ func heapBytes() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc) //nolint:gosec // far from 2^63
+	return int64(m.HeapAlloc)
 }
 
 // An attacked line, and what it answered.
 type attacked struct {
 	line    *line
+	issuer  string // its URL
 	conns   []*grpc.ClientConn
 	checks  map[string][]byte // recorded, with good tokens
 	token   string            // of a clerk
@@ -121,7 +122,7 @@ func startAttacked(t *testing.T) *attacked {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &attacked{records: &tallying{reasons: map[authz.Reason]int{}}}
+	a := &attacked{issuer: issuer.URL, records: &tallying{reasons: map[authz.Reason]int{}}}
 	var first *grpc.ClientConn
 	a.line, first = running(t, cfg, a.records)
 	a.conns = []*grpc.ClientConn{first, a.dial(t), a.dial(t), a.dial(t)}
