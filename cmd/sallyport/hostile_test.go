@@ -126,10 +126,10 @@ func startAttacked(t *testing.T) *attacked {
 	var first *grpc.ClientConn
 	a.line, first = running(t, cfg, a.records)
 	a.conns = []*grpc.ClientConn{first, a.dial(t), a.dial(t), a.dial(t)}
-	if a.token, err = issuer.Token("orders", map[string]any{"roles": []string{"clerk"}, "exp": time.Now().Add(time.Hour).Unix()}); err != nil {
+	if a.token, err = issuer.Token("orders", map[string]any{"roles": []string{"clerk"}, "exp": time.Now().Add(24 * time.Hour).Unix()}); err != nil {
 		t.Fatal(err)
 	}
-	mesh, err := issuer.Token("mesh", map[string]any{"exp": time.Now().Add(time.Hour).Unix()})
+	mesh, err := issuer.Token("mesh", map[string]any{"exp": time.Now().Add(24 * time.Hour).Unix()})
 	if err != nil {
 		t.Fatal(err)
 	}
