@@ -52,16 +52,22 @@ func (p *plainAuthz) Check(_ context.Context, in *auth.CheckRequest) (*auth.Chec
 func startPlainAuthz(t *testing.T, answers map[string]*auth.CheckResponse) (*plainAuthz, net.Addr) {
 	t.Helper()
 	p := &plainAuthz{answers: answers, marks: make(chan string, 1)}
+	return p, startAuthz(t, p)
+}
+
+// startAuthz serves an authorization service that is always healthy.
+func startAuthz(t *testing.T, service auth.AuthorizationServer) net.Addr {
+	t.Helper()
 	listener := listen(t)
 	server := grpc.NewServer()
-	auth.RegisterAuthorizationServer(server, p)
+	auth.RegisterAuthorizationServer(server, service)
 	healthy := health.NewServer()
 	healthy.SetServingStatus("envoy.service.auth.v3.Authorization", healthpb.HealthCheckResponse_SERVING)
 	healthpb.RegisterHealthServer(server, healthy)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	t.Cleanup(func() { server.Stop(); <-done })
-	return p, listener.Addr()
+	return listener.Addr()
 }
 
 func ok(headers ...*core.HeaderValueOption) *auth.CheckResponse {

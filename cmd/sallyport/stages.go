@@ -90,7 +90,9 @@ func logging(cfg *config.Config) any {
 
 // newService makes what asks the stages, each with those who watch it.
 func (l *line) newService(s *stages) *envoy.Server {
-	recorders := slices.Concat(s.log.recorders(), l.env.recorders, l.watched.Recorders(), inspectors(l.inspection), s.candidate.recorders())
+	// Who counts comes after all that may fail, and counts the answer that is given where another cannot
+	// record it.
+	recorders := slices.Concat(s.log.recorders(), l.env.recorders, inspectors(l.inspection), l.watched.Recorders(), s.candidate.recorders())
 	return &envoy.Server{
 		Checker:      newChecker(s.cfg, l.watched.Verifier(s.verifier), l.watched.Decider(s.decider), recorders),
 		MaxBodyBytes: int(s.cfg.Request.MaxBodyBytes),

@@ -237,20 +237,31 @@ func TestRecorderThatPanicsDenies(t *testing.T) {
 
 // A record that must be kept and cannot be denies, and who records after it knows.
 func TestRecorderThatFailsDenies(t *testing.T) {
-	var before, after records
-	checker := authz.Checker{
-		Verifier: identified(slot(authz.TokenValid), nil), Decider: decided(authz.Decision{Allowed: true}, nil),
-		Recorder: authz.Recorders{&before, full{}, &after},
-	}
-	d := checker.Check(context.Background(), get("/", nil))
-	if d.Allowed || d.Reason != authz.Unrecorded || d.Status != 503 || d.ID == "" {
-		t.Errorf("an unrecorded check was answered with %+v", d)
-	}
-	if len(before) != 1 || !before[0].Decision.Allowed {
-		t.Errorf("recorded before: %+v", before)
-	}
-	if len(after) != 1 || after[0].Decision.Allowed || after[0].Decision.Reason != authz.Unrecorded || after[0].Err == nil {
-		t.Errorf("recorded after: %+v", after)
+	for name, tc := range map[string]struct {
+		recorder   authz.Recorder
+		wantReason authz.Reason
+		wantStatus int
+	}{
+		"fails":  {full{}, authz.Unrecorded, 503},
+		"panics": {panicking{}, authz.Internal, 500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after records
+			checker := authz.Checker{
+				Verifier: identified(slot(authz.TokenValid), nil), Decider: decided(authz.Decision{Allowed: true}, nil),
+				Recorder: authz.Recorders{&before, tc.recorder, &after},
+			}
+			d := checker.Check(context.Background(), get("/", nil))
+			if d.Allowed || d.Reason != tc.wantReason || d.Status != tc.wantStatus || d.ID == "" {
+				t.Errorf("an unrecorded check was answered with %+v", d)
+			}
+			if len(before) != 1 || !before[0].Decision.Allowed {
+				t.Errorf("recorded before: %+v", before)
+			}
+			if len(after) != 1 || after[0].Decision.Allowed || after[0].Decision.Reason != tc.wantReason || after[0].Err == nil {
+				t.Errorf("recorded after: %+v", after)
+			}
+		})
 	}
 }
 

@@ -51,12 +51,13 @@ func newID() string {
 // Recorders hands each record to all of them, in order.
 type Recorders []Recorder
 
-// Record implements [Recorder]. Where one fails, those after it get the record of the denial that
-// comes of it.
+// Record implements [Recorder]. Where one fails, or panics, those after it get the record of the
+// denial that comes of it.
 func (rs Recorders) Record(ctx context.Context, record *Record) error {
 	var failed error
 	for _, r := range rs {
-		if err := r.Record(ctx, record); err != nil {
+		current := record
+		if err := guard(func() error { return r.Record(ctx, current) }); err != nil {
 			failed = errors.Join(failed, err)
 			denied := *record
 			denied.Err, denied.Decision = failed, refuse(record, Challenge{}, failed)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
 
@@ -32,10 +33,19 @@ type message struct {
 
 // codec takes a message without ever failing: what grpc-go cannot decode (a string that is not
 // UTF-8, CVE-2023-27488) it answers with a gRPC error, before any handler, and failure_mode_allow
-// makes an allow of that. It is read in the handler, where a fault is a denial. Everything else is
-// left to protobuf's own codec.
+// makes an allow of that. It is read in the handler, where a fault is a denial. So is an answer that
+// cannot be written. Everything else is left to protobuf's own codec.
 type codec struct {
 	encoding.CodecV2
+}
+
+// Marshal implements [encoding.CodecV2].
+func (c codec) Marshal(v any) (mem.BufferSlice, error) {
+	out, err := c.CodecV2.Marshal(v)
+	if _, ok := v.(*authv3.CheckResponse); ok && err != nil {
+		return c.CodecV2.Marshal(failed())
+	}
+	return out, err
 }
 
 // Unmarshal implements [encoding.CodecV2].

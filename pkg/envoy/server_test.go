@@ -18,6 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/pkg/authz"
 	"github.com/sallyport/sallyport/pkg/envoy"
+	"github.com/sallyport/sallyport/pkg/envoy/envoytest"
 )
 
 // A line is what stands behind the server in a test: both doors open, and a record of what came.
@@ -91,8 +92,8 @@ func TestBadInputIsDenied(t *testing.T) {
 	}{
 		"no attributes": {&authv3.CheckRequest{}, authz.MalformedRequest, 400},
 		"a string that is not UTF-8": {
-			raw(attributes(field(4, []byte("/a\xff")))), authz.MalformedRequest, 400},
-		"no protobuf": {raw("\xff\xff\xff"), authz.MalformedRequest, 400},
+			envoytest.Raw(attributes(field(4, []byte("/a\xff")))), authz.MalformedRequest, 400},
+		"no protobuf": {envoytest.Raw("\xff\xff\xff"), authz.MalformedRequest, 400},
 		"a message over the limit": {
 			httpCheck(&authv3.AttributeContext_HttpRequest{Path: "/", RawBody: make([]byte, 8<<20)}), authz.RequestTooLarge, 413},
 		"a body over the limit": {
@@ -107,7 +108,7 @@ func TestBadInputIsDenied(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			conn, l := serve(t, authz.Decision{Allowed: true}, nil)
 			var response authv3.CheckResponse
-			if err := conn.Invoke(t.Context(), authv3.Authorization_Check_FullMethodName, tc.message, &response, grpc.ForceCodec(rawCodec{})); err != nil {
+			if err := conn.Invoke(t.Context(), authv3.Authorization_Check_FullMethodName, tc.message, &response, grpc.ForceCodec(envoytest.RawCodec{})); err != nil {
 				t.Fatalf("a gRPC error: %v", err)
 			}
 			denied := response.GetDeniedResponse()
@@ -152,6 +153,32 @@ func TestDenyUnset(t *testing.T) {
 				t.Errorf("response %v, error %v, want a denial with 500", got, err)
 			}
 		})
+	}
+}
+
+// A panic that the Checker did not see denies, and the server goes on.
+func TestPanicDenies(t *testing.T) {
+	l := &line{records: make(chan authz.Record, 10)}
+	s := envoy.Server{Checker: &authz.Checker{Verifier: l, Decider: l, Recorder: l}}
+	panics := func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {
+		panic("planted") //nolint:forbidigo // what the server must survive
+	}
+	conn := dial(t, s.Register, append(s.Options(), grpc.ChainUnaryInterceptor(panics))...)
+	for range 2 {
+		got, err := authv3.NewAuthorizationClient(conn).Check(t.Context(), &authv3.CheckRequest{})
+		if err != nil || got.GetDeniedResponse().GetStatus().GetCode() != 500 || strings.Contains(got.String(), "planted") {
+			t.Errorf("response %v, error %v, want a denial with 500", got, err)
+		}
+	}
+}
+
+// An answer that protobuf cannot write denies: as a gRPC error it would be an allow to
+// failure_mode_allow.
+func TestAnswerThatCannotBeWrittenDenies(t *testing.T) {
+	conn, _ := serve(t, authz.Decision{Allowed: true, Upstream: authz.Mutation{SetHeaders: []authz.Header{{Name: "x", Value: "\xff"}}}}, nil)
+	got, err := authv3.NewAuthorizationClient(conn).Check(t.Context(), httpCheck(&authv3.AttributeContext_HttpRequest{Path: "/"}))
+	if err != nil || got.GetDeniedResponse().GetStatus().GetCode() != 500 {
+		t.Errorf("response %v, error %v, want a denial with 500", got, err)
 	}
 }
 

@@ -10,24 +10,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/sallyport/sallyport/pkg/authz"
+	"github.com/sallyport/sallyport/pkg/envoy/envoytest"
 )
-
-// raw is a message sent as it is.
-type raw []byte
-
-// rawCodec is the protobuf codec that also sends raw bytes, as a hostile client would.
-type rawCodec struct{}
-
-func (rawCodec) Name() string { return "proto" }
-
-func (rawCodec) Marshal(v any) ([]byte, error) {
-	if bytes, ok := v.(raw); ok {
-		return bytes, nil
-	}
-	return proto.Marshal(v.(proto.Message))
-}
-
-func (rawCodec) Unmarshal(data []byte, v any) error { return proto.Unmarshal(data, v.(proto.Message)) }
 
 func httpStatusOf(code int32) *typev3.HttpStatus {
 	return &typev3.HttpStatus{Code: typev3.StatusCode(code)}
@@ -50,7 +34,7 @@ func FuzzCheck(f *testing.F) {
 	f.Fuzz(func(t *testing.T, message []byte) {
 		conn, l := serve(t, l.decision, nil)
 		var response authv3.CheckResponse
-		if err := conn.Invoke(t.Context(), authv3.Authorization_Check_FullMethodName, raw(message), &response, grpc.ForceCodec(rawCodec{})); err != nil {
+		if err := conn.Invoke(t.Context(), authv3.Authorization_Check_FullMethodName, envoytest.Raw(message), &response, grpc.ForceCodec(envoytest.RawCodec{})); err != nil {
 			t.Fatalf("a gRPC error: %v", err)
 		}
 		if response.GetStatus().GetCode() == 0 {

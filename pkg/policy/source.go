@@ -206,7 +206,8 @@ func (s *source) addBundle(name string, raw []byte) error {
 }
 
 func (s *source) readBundle(name string, raw []byte, version ast.RegoVersion) (bundle.Bundle, error) {
-	loader := bundle.NewTarballLoaderWithBaseURL(bytes.NewReader(raw), name)
+	loader := bundle.NewTarballLoaderWithBaseURL(bytes.NewReader(raw), name).
+		WithSizeLimitBytes(bundle.DefaultSizeLimitBytes) // without it OPA makes room for what a header says, and panics
 	return bundle.NewCustomReader(loader).
 		WithSkipBundleVerification(true).
 		WithProcessAnnotations(s.annotated).
