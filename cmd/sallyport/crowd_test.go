@@ -75,7 +75,7 @@ func gather(t *testing.T, url string, rate int, probes []probe) *crowd {
 	var all sync.WaitGroup
 	begin := time.Now()
 	for range crowdSize {
-		all.Go(func() { c.ask(ctx, begin) })
+		all.Go(func() { c.member(ctx, begin) })
 	}
 	t.Cleanup(func() { cancel(); all.Wait() })
 	return c
@@ -85,8 +85,8 @@ func newSpell(excuse func(probe, int) bool) *spell {
 	return &spell{excuse: excuse, begun: time.Now(), excused: make(map[string]int)}
 }
 
-// ask is one member of the crowd: it takes the next request that is due.
-func (c *crowd) ask(ctx context.Context, begin time.Time) {
+// member takes the next request that is due.
+func (c *crowd) member(ctx context.Context, begin time.Time) {
 	client := http1()
 	defer client.CloseIdleConnections()
 	timer := time.NewTimer(0)

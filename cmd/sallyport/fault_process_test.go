@@ -8,7 +8,7 @@ import (
 // deploy/envoy/README.md no request fails.
 func TestEnvoyFaultKilled(t *testing.T) {
 	t.Parallel()
-	s := startSite(t, plan{instances: 2, edits: []edit{retrying(t)}})
+	s := startSite(t, plan{instances: 2, edits: retrying(t)})
 	for n := range 4 {
 		i := s.instances[n%2]
 		s.during(t, "one of two instances is killed", nil, func() { i.kill(t) })
@@ -16,11 +16,11 @@ func TestEnvoyFaultKilled(t *testing.T) {
 	}
 }
 
-// retrying gives the filter the retry policy of the page.
-func retrying(t *testing.T) edit {
+// retrying gives the filter and its cluster what the page says.
+func retrying(t *testing.T) []edit {
 	t.Helper()
-	const cluster = "envoy_grpc: {cluster_name: sallyport}\n"
-	return edit{cluster, cluster + retryPolicy(t)}
+	const filter, cluster = "envoy_grpc: {cluster_name: sallyport}\n", "  - name: sallyport\n"
+	return []edit{{filter, filter + retryPolicy(t)}, {cluster, cluster + "    " + ofPage(t, "circuit_breakers") + "\n"}}
 }
 
 // Both instances are restarted, one after the other, as an orchestrator does it. No request fails, and

@@ -167,7 +167,7 @@ func edited(t *testing.T, text string, edits []edit) string {
 	t.Helper()
 	for _, e := range edits {
 		if !strings.Contains(text, e.old) {
-			t.Fatalf("the bootstrap has no %q", e.old)
+			t.Fatalf("there is no %q in what is to be edited", e.old)
 		}
 		text = strings.ReplaceAll(text, e.old, e.with)
 	}

@@ -140,3 +140,14 @@ func (s *site) asked(t *testing.T) []probe {
 		{name: "user on no route", path: "/elsewhere", token: signs(s.users, clerk).lasting(), want: http.StatusForbidden},
 	}
 }
+
+// during is that of the crowd; where it fails, Envoy's counts say more.
+func (s *site) during(t *testing.T, what string, excuse func(probe, int) bool, happen func()) *spell {
+	t.Helper()
+	failed := t.Failed()
+	out := s.crowd.during(t, what, excuse, happen)
+	if t.Failed() && !failed {
+		t.Logf("Envoy counted:\n%s", s.ask(t, "/stats?usedonly&filter=^cluster.sallyport"))
+	}
+	return out
+}
