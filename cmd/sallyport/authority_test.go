@@ -65,24 +65,34 @@ func (a *authority) sign(t *testing.T, spiffeID string) tls.Certificate {
 func (a *authority) files(t *testing.T) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
-	server := a.sign(t, "spiffe://example.org/envoy")
-	key, err := x509.MarshalPKCS8PrivateKey(server.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
+	certificate, key := a.pair(t, "spiffe://example.org/envoy")
 	files := map[string]string{}
-	for name, block := range map[string]*pem.Block{
-		"tls.crt": {Type: "CERTIFICATE", Bytes: server.Certificate[0]},
-		"tls.key": {Type: "PRIVATE KEY", Bytes: key},
-		"ca.crt":  {Type: "CERTIFICATE", Bytes: a.certificate.Raw},
-	} {
+	for name, text := range map[string]string{"tls.crt": certificate, "tls.key": key, "ca.crt": a.pem()} {
 		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		files["/etc/envoy/tls/"+name] = file
 	}
 	return files
+}
+
+// pair is a certificate and its key, in PEM.
+func (a *authority) pair(t *testing.T, spiffeID string) (certificate, key string) {
+	t.Helper()
+	signed := a.sign(t, spiffeID)
+	der, err := x509.MarshalPKCS8PrivateKey(signed.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return inPEM("CERTIFICATE", signed.Certificate[0]), inPEM("PRIVATE KEY", der)
+}
+
+// pem is the authority's certificate.
+func (a *authority) pem() string { return inPEM("CERTIFICATE", a.certificate.Raw) }
+
+func inPEM(kind string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
 func newKey(t *testing.T) *ecdsa.PrivateKey {
