@@ -33,6 +33,7 @@ type crowd struct {
 
 	next    atomic.Int64
 	allowed atomic.Int64
+	stop    func() // ends it, and waits
 
 	mu  sync.Mutex
 	now *spell
@@ -77,7 +78,8 @@ func gather(t *testing.T, url string, rate int, probes []probe) *crowd {
 	for range crowdSize {
 		all.Go(func() { c.member(ctx, begin) })
 	}
-	t.Cleanup(func() { cancel(); all.Wait() })
+	c.stop = func() { cancel(); all.Wait() }
+	t.Cleanup(c.stop)
 	return c
 }
 
@@ -171,6 +173,13 @@ func (c *crowd) leave(s *spell, p probe, status int, err error, took time.Durati
 }
 
 func (s *spell) excuses(p probe, status int) bool { return s.excuse != nil && s.excuse(p, status) }
+
+// failing tells whether an answer was not right, and not excused.
+func (c *crowd) failing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.now.wrong)+len(c.now.broken) > 0
+}
 
 // during has something happen, with a while before and after it, and tells what became of the requests of that time: nobody got in
 // who must not, and nobody was denied but as excused.

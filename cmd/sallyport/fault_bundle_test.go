@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/x509"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/pkg/policy/pack"
 	"github.com/sallyport/sallyport/pkg/token/tokentest"
@@ -61,7 +63,7 @@ func (r *registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	w.Header().Set("ETag", fmt.Sprintf(`"%d"`, made))
-	w.Write(bundle)
+	http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(bundle))
 }
 
 // up lets it serve, at the address that it always has.
