@@ -56,7 +56,8 @@ func startSoak(t *testing.T) *soak {
 	settings := append(s.mutual.settings(), s.registry.settings(),
 		edit{"jwt:\n", "jwt:\n  leeway: 30s\n"}, edit{"connectionAge: 1s", "connectionAge: 20s"}, edit{"file: decisions.ndjson}", "file: decisions.ndjson, maxSize: 4MiB, maxFiles: 2}"})
 	s.site = startSite(t, plan{
-		instances: 2, settings: settings, edits: slices.Concat(retrying(t), s.mutual.bootstrap(), []edit{quiet()}),
+		// Sallyport lets the heap grow to 64 MiB before it is collected, in which a leak would hide for long.
+		instances: 2, env: []string{"GOGC=100"}, settings: settings, edits: slices.Concat(retrying(t), s.mutual.bootstrap(), []edit{quiet()}),
 		prepare: func(site *site) {
 			s.mutual.trust(t, site.instances, s.mutual.newest())
 			s.mutual.certify(t, site.instances)
