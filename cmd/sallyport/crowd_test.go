@@ -44,7 +44,7 @@ const crowdSize = 16
 
 // A spell is a time in which one fault goes on, or none.
 type spell struct {
-	excuse func(p probe, status int) bool // is a denial that is not the right answer promised? nil: none is
+	excuse func(p probe, status int) bool // is an answer that is not the right one documented? nil: none is
 
 	open      int // requests under way
 	begun     time.Time
@@ -162,11 +162,11 @@ func (c *crowd) leave(s *spell, p probe, status int, err error, took time.Durati
 		s.broken = append(s.broken, p.name+": "+err.Error())
 	case status == p.want:
 		s.streak++
-	case status == http.StatusOK:
-		s.wrong = append(s.wrong, p.name)
 	case s.excuses(p, status) || c.now.excuses(p, status):
 		s.excused[fmt.Sprintf("%s: %d", p.name, status)]++
 		s.last, s.streak = time.Now(), 0
+	case status == http.StatusOK:
+		s.wrong = append(s.wrong, p.name)
 	default:
 		s.broken = append(s.broken, fmt.Sprintf("%s: status %d, want %d", p.name, status, p.want))
 	}
@@ -253,7 +253,7 @@ func (s *spell) report(t *testing.T, what string) {
 	for _, n := range s.excused {
 		number += n
 	}
-	t.Logf("FAULT | %s | %d requests in %.1f s, %d let in, %d wrongly, %d denied as documented, %d failed | p50 %s, p99 %s, longest %s", what,
+	t.Logf("FAULT | %s | %d requests in %.1f s, %d let in, %d wrongly, %d answered otherwise as documented, %d failed | p50 %s, p99 %s, longest %s", what,
 		s.requests, time.Since(s.begun).Seconds(), s.allowed, len(s.wrong), number, len(s.broken), s.percentile(50), s.percentile(99), s.percentile(100))
 	for _, which := range slices.Sorted(maps.Keys(s.excused)) {
 		t.Logf("  documented: %s, %d times", which, s.excused[which])

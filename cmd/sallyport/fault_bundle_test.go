@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -173,14 +174,14 @@ func TestEnvoyFaultBundles(t *testing.T) {
 			until(t, "the fault is counted", func() bool { return i.metric(t, "sallyport_policy_loads_total", "refused") > refused })
 			i.says(t, "/readyz", "trouble: ")
 		})
-		revision := "after " + fault.name
+		revision := "after-" + strings.ReplaceAll(fault.name, " ", "-")
 		took := s.recovers(t, fault.name+" ends", nil, func() {
 			r.replace(nil)
 			if fault.end != nil {
 				fault.end()
 			}
 			r.serve(r.signed(t, revision))
-			i.says(t, "/metrics", `sallyport_policy_revision="`+revision+`"`)
+			i.says(t, "/metrics", `sallyport_policy_revision="`+revision)
 		})
 		t.Logf("answers were right %s after the end", took)
 	}

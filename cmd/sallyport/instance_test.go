@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -218,6 +219,30 @@ func (i *instance) records(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return bytes.Count(text, []byte("\n"))
+}
+
+// resident is the memory of a process, in MiB.
+func (i *instance) resident(t *testing.T) int {
+	t.Helper()
+	memory, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", i.command.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := strconv.Atoi(strings.Fields(string(memory))[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages * os.Getpagesize() >> 20
+}
+
+// files are how many a process has open, connections among them.
+func (i *instance) files(t *testing.T) int {
+	t.Helper()
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", i.command.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(files)
 }
 
 // total adds up the series of a page of metrics whose name with its attributes has each of the parts.

@@ -172,23 +172,10 @@ func (s *soak) rotate(t *testing.T) {
 func (s *soak) sample(t *testing.T) {
 	t.Helper()
 	i := s.instances[0]
-	proc := fmt.Sprintf("/proc/%d/", i.command.Process.Pid)
-	memory, err := os.ReadFile(proc + "statm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pages, err := strconv.Atoi(strings.Fields(string(memory))[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := os.ReadDir(proc + "fd")
-	if err != nil {
-		t.Fatal(err)
-	}
 	_, page := i.get(t, "/metrics")
 	s.samples = append(s.samples, sample{
-		resident: float64(pages*os.Getpagesize()) / (1 << 20), heap: total(page, "go_memory_used_bytes") / (1 << 20),
-		goroutines: total(page, "go_goroutines"), files: float64(len(files)),
+		resident: float64(i.resident(t)), heap: total(page, "go_memory_used_bytes") / (1 << 20),
+		goroutines: total(page, "go_goroutines"), files: float64(i.files(t)),
 	})
 }
 

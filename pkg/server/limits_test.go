@@ -135,3 +135,27 @@ func TestReflection(t *testing.T) {
 		})
 	}
 }
+
+// A check whose message never comes is ended, though its caller sets no deadline or a distant one.
+func TestHalfOpen(t *testing.T) {
+	s, _ := start(t, server.Config{
+		GRPC: loopback(), Services: []string{"test.Slow"}, Load: server.Load{Time: 50 * time.Millisecond},
+		Register: slowService(make(chan struct{}, 2), make(chan struct{})),
+	})
+	conn := connect(t, s.GRPCAddr().String(), insecure.NewCredentials())
+	for name, patience := range map[string]time.Duration{"no deadline": 0, "a distant one": time.Hour} {
+		ctx := t.Context()
+		if patience > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, patience)
+			defer cancel()
+		}
+		stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, "/test.Slow/Call")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.RecvMsg(&healthpb.HealthCheckResponse{}); status.Code(err) != codes.DeadlineExceeded {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
