@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -130,7 +131,7 @@ func TestEnvoyFaultSlowReaders(t *testing.T) {
 				if err == nil {
 					err = stream.CloseSend()
 				}
-				if err != nil && err != io.EOF {
+				if err != nil && !errors.Is(err, io.EOF) {
 					t.Error(err)
 				}
 			}

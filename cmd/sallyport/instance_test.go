@@ -211,16 +211,6 @@ func (i *instance) metric(t *testing.T, parts ...string) float64 {
 	return total(text, parts...)
 }
 
-// records are the lines of the decision log.
-func (i *instance) records(t *testing.T) int {
-	t.Helper()
-	text, err := os.ReadFile(i.path("decisions.ndjson"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return bytes.Count(text, []byte("\n"))
-}
-
 // resident is the memory of a process, in MiB.
 func (i *instance) resident(t *testing.T) int {
 	t.Helper()

@@ -143,13 +143,9 @@ func TestHalfOpen(t *testing.T) {
 		Register: slowService(make(chan struct{}, 2), make(chan struct{})),
 	})
 	conn := connect(t, s.GRPCAddr().String(), insecure.NewCredentials())
-	for name, patience := range map[string]time.Duration{"no deadline": 0, "a distant one": time.Hour} {
-		ctx := t.Context()
-		if patience > 0 {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, patience)
-			defer cancel()
-		}
+	distant, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	for name, ctx := range map[string]context.Context{"no deadline": t.Context(), "a distant one": distant} {
 		stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, "/test.Slow/Call")
 		if err != nil {
 			t.Fatal(err)
