@@ -47,7 +47,8 @@ func startSite(t *testing.T, p plan) *site {
 	if p.prepare != nil {
 		p.prepare(s)
 	}
-	edits := p.edits
+	// A busy machine may be slow to connect and to say that it is well, as patient has it of checks.
+	edits := append([]edit{{"connect_timeout: 0.25s", "connect_timeout: 5s"}, {"    - timeout: 1s\n", "    - timeout: 10s\n"}}, p.edits...)
 	for n, i := range s.instances {
 		i.start(t)
 		if n > 0 {
