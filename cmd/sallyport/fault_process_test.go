@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -12,7 +13,7 @@ func TestEnvoyFaultKilled(t *testing.T) {
 	for n := range 4 {
 		i := s.instances[n%2]
 		s.during(t, "one of two instances is killed", nil, func() { i.kill(t) })
-		s.during(t, "it comes back", nil, func() { i.start(t) })
+		s.during(t, "it comes back", nil, func() { i.start(t); s.allHealthy(t) })
 	}
 }
 
@@ -27,12 +28,27 @@ func retrying(t *testing.T) []edit {
 // no retry policy is needed.
 func TestEnvoyFaultRollingRestart(t *testing.T) {
 	t.Parallel()
-	s := startSite(t, plan{instances: 2, edits: askingOften()})
+	s := startSite(t, plan{instances: 2, settings: []edit{{"delay: 500ms", "delay: 2s"}}, edits: askingOften()})
+	s.allHealthy(t)
 	for _, i := range s.instances {
 		s.during(t, "one of two instances is restarted", nil, func() {
 			t.Logf("ended after %s", i.terminate(t))
 			i.start(t)
-			s.awaitHealth(t, "healthy")
+			s.allHealthy(t)
 		})
 	}
+}
+
+// allHealthy waits until Envoy says so of every instance.
+func (s *site) allHealthy(t *testing.T) {
+	t.Helper()
+	until(t, "every instance is healthy", func() bool {
+		text := s.ask(t, "/clusters")
+		for _, i := range s.instances {
+			if !strings.Contains(text, "sallyport::"+i.grpc.String()+"::health_flags::healthy\n") {
+				return false
+			}
+		}
+		return true
+	})
 }
