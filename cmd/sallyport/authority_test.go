@@ -65,29 +65,36 @@ func (a *authority) files(t *testing.T) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
 	files := map[string]string{}
-	for name, text := range a.pair(t, "spiffe://example.org/envoy") {
+	for name, text := range a.secret(t, "spiffe://example.org/envoy") {
 		writeText(t, filepath.Join(dir, name), text)
 		files["/etc/envoy/tls/"+name] = filepath.Join(dir, name)
 	}
 	return files
 }
 
-// pair is what a mounted Secret holds for a workload, in PEM: the names are those of cert-manager.
-func (a *authority) pair(t *testing.T, spiffeID string) map[string]string {
+// secret is what a mounted Secret holds for a workload, in PEM: the names are those of cert-manager.
+func (a *authority) secret(t *testing.T, spiffeID string) map[string]string {
 	t.Helper()
-	leaf := a.sign(t, spiffeID)
-	key, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
+	certificate, key := a.pair(t, spiffeID)
+	return map[string]string{"tls.crt": certificate, "tls.key": key, "ca.crt": a.pem()}
+}
+
+// pair is a certificate and its key, in PEM.
+func (a *authority) pair(t *testing.T, spiffeID string) (certificate, key string) {
+	t.Helper()
+	signed := a.sign(t, spiffeID)
+	der, err := x509.MarshalPKCS8PrivateKey(signed.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := func(kind string, der []byte) string {
-		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
-	}
-	return map[string]string{
-		"tls.crt": text("CERTIFICATE", leaf.Certificate[0]),
-		"tls.key": text("PRIVATE KEY", key),
-		"ca.crt":  text("CERTIFICATE", a.certificate.Raw),
-	}
+	return inPEM("CERTIFICATE", signed.Certificate[0]), inPEM("PRIVATE KEY", der)
+}
+
+// pem is the authority's certificate.
+func (a *authority) pem() string { return inPEM("CERTIFICATE", a.certificate.Raw) }
+
+func inPEM(kind string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
 func newKey(t *testing.T) *ecdsa.PrivateKey {

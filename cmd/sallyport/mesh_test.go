@@ -59,31 +59,48 @@ func patient() edit {
 
 func startMesh(t *testing.T, s setup) *mesh {
 	t.Helper()
-	binary := envoyBinary(t)
+	m := newMesh(t, s.network)
+	m.sallyport = startSallyport(t, s.config, append(s.settings, edit{"10001", strconv.Itoa(m.ports[10001])})...)
+	if s.authz == nil {
+		s.authz = m.addr
+	}
+	m.start(t, s)
+	return m
+}
+
+// newMesh has its ports; nothing runs yet.
+func newMesh(t *testing.T, network bool) *mesh {
+	t.Helper()
+	envoyBinary(t)
 	admin, listener := 9901, 10000
-	if s.network {
+	if network {
 		admin, listener = 9902, 10001
 	}
 	m := &mesh{ports: map[int]int{admin: freePort(t), listener: freePort(t), 4317: freePort(t)}, access: newOutput()}
-	m.sallyport = startSallyport(t, s.config, append(s.settings, edit{"10001", strconv.Itoa(m.ports[10001])})...)
+	m.url = "http://" + envoytest.Loopback(m.ports[listener])
+	m.admin = "http://" + envoytest.Loopback(m.ports[admin])
+	return m
+}
+
+// start runs the upstream and the Envoy that asks s.authz.
+func (m *mesh) start(t *testing.T, s setup) {
+	t.Helper()
 	if s.upstream == nil {
 		m.upstream = startUpstream(t)
 		s.upstream = m.upstream.addr
 	}
-	m.ports[8080], m.ports[9191] = port(s.upstream), port(m.addr)
+	m.ports[8080], m.ports[9191] = port(s.upstream), port(s.authz)
 	if s.collector != nil {
 		m.ports[4317] = port(s.collector)
 	}
-	if s.authz != nil {
-		m.ports[9191] = port(s.authz)
+	binary, admin := envoyBinary(t), 9901
+	if s.network {
+		admin = 9902
 	}
-	options := envoytest.Options{
+	process, err := envoytest.Start(t.Context(), envoytest.Options{
 		Binary: binary, Ports: m.ports, Files: s.files, Log: m.access, Admin: admin,
 		Config: edited(t, fitting(t, binary, bootstrap(s.network)), append(s.edits, patient())),
-	}
-	m.url = "http://" + envoytest.Loopback(m.ports[listener])
-	m.admin = "http://" + envoytest.Loopback(m.ports[admin])
-	process, err := envoytest.Start(t.Context(), options)
+	})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, m.access)
 	}
@@ -95,7 +112,6 @@ func startMesh(t *testing.T, s setup) *mesh {
 			t.Logf("Envoy wrote:\n%s\nSallyport wrote:\n%s%s", m.access.tail(), m.messages.tail(), m.decisions.tail())
 		}
 	})
-	return m
 }
 
 // envoyBinary is the Envoy that hack/test found. Without one the test is skipped, and no CI passes.
@@ -151,7 +167,7 @@ func edited(t *testing.T, text string, edits []edit) string {
 	t.Helper()
 	for _, e := range edits {
 		if !strings.Contains(text, e.old) {
-			t.Fatalf("the bootstrap has no %q", e.old)
+			t.Fatalf("there is no %q in what is to be edited", e.old)
 		}
 		text = strings.ReplaceAll(text, e.old, e.with)
 	}

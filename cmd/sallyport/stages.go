@@ -101,8 +101,10 @@ func (l *line) newService(s *stages) *envoy.Server {
 }
 
 // ready says why nothing can be decided, and trouble what else is wrong.
-func (s *stages) ready() error   { return errors.Join(s.decider.Ready(), s.verifier.Blind()) }
-func (s *stages) trouble() error { return errors.Join(s.verifier.Ready(), s.candidate.trouble()) }
+func (s *stages) ready() error { return errors.Join(s.decider.Ready(), s.verifier.Blind()) }
+func (s *stages) trouble() error {
+	return errors.Join(s.verifier.Trouble(), s.engine.Trouble(), s.log.trouble(), s.candidate.trouble())
+}
 
 // close ends the parts that are not those of kept as well.
 func (s *stages) close(ctx context.Context, kept *stages) error {

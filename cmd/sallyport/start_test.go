@@ -104,16 +104,16 @@ func (s *secret) mount(t *testing.T, files map[string]string) {
 	}
 }
 
-// A mutual mesh speaks TLS between Envoy and Sallyport, by the files of the page.
-type mutual struct {
+// A mutualMesh speaks TLS between Envoy and Sallyport, by the files of the page.
+type mutualMesh struct {
 	*mesh
 	envoy, server secret
 }
 
-func startMutual(t *testing.T, envoy, server map[string]string) *mutual {
+func startMutual(t *testing.T, envoy, server map[string]string) *mutualMesh {
 	t.Helper()
 	page := readStartPage(t)
-	m := &mutual{envoy: secret{dir: t.TempDir()}, server: secret{dir: t.TempDir()}}
+	m := &mutualMesh{envoy: secret{dir: t.TempDir()}, server: secret{dir: t.TempDir()}}
 	m.envoy.mount(t, envoy)
 	m.server.mount(t, server)
 	sds := t.TempDir()
@@ -140,7 +140,7 @@ func startMutual(t *testing.T, envoy, server map[string]string) *mutual {
 }
 
 // presents tells whether Sallyport has this certificate, as a new client sees it.
-func (m *mutual) presents(t *testing.T, certificate string) bool {
+func (m *mutualMesh) presents(t *testing.T, certificate string) bool {
 	t.Helper()
 	conn, err := tls.Dial("tcp", m.addr.String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 	if err != nil {
@@ -153,17 +153,17 @@ func (m *mutual) presents(t *testing.T, certificate string) bool {
 
 func TestEnvoyStartMutualTLS(t *testing.T) {
 	ca := newAuthority(t)
-	m := startMutual(t, ca.pair(t, "spiffe://example.org/envoy"), ca.pair(t, "spiffe://example.org/sallyport"))
+	m := startMutual(t, ca.secret(t, "spiffe://example.org/envoy"), ca.secret(t, "spiffe://example.org/sallyport"))
 	m.denyAndAllow(t, 401)
 }
 
 // Who is not named may not ask, and is not asked; nobody decides, so nobody enters.
 func TestEnvoyStartMutualTLSOfAnother(t *testing.T) {
 	ca, other := newAuthority(t), newAuthority(t)
-	envoy, server := ca.pair(t, "spiffe://example.org/envoy"), ca.pair(t, "spiffe://example.org/sallyport")
+	envoy, server := ca.secret(t, "spiffe://example.org/envoy"), ca.secret(t, "spiffe://example.org/sallyport")
 	foreign := maps.Clone(envoy)
 	maps.Copy(foreign, map[string]string{"tls.crt": "", "tls.key": ""})
-	for name, text := range other.pair(t, "spiffe://example.org/envoy") {
+	for name, text := range other.secret(t, "spiffe://example.org/envoy") {
 		if name != "ca.crt" {
 			foreign[name] = text
 		}
@@ -174,9 +174,9 @@ func TestEnvoyStartMutualTLSOfAnother(t *testing.T) {
 		wantTold      string // in Sallyport's log
 		wantStat      string // of Envoy, more than 0
 	}{
-		{"an Envoy of another name", ca.pair(t, "spiffe://example.org/intern"), server, "spiffe://example.org/intern", ""},
+		{"an Envoy of another name", ca.secret(t, "spiffe://example.org/intern"), server, "spiffe://example.org/intern", ""},
 		{"an Envoy of another authority", foreign, server, "unknown authority", ""},
-		{"a Sallyport of another name", envoy, ca.pair(t, "spiffe://example.org/imposter"), "", "cluster.sallyport.ssl.fail_verify_san"},
+		{"a Sallyport of another name", envoy, ca.secret(t, "spiffe://example.org/imposter"), "", "cluster.sallyport.ssl.fail_verify_san"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := startMutual(t, tc.envoy, tc.server)
@@ -193,10 +193,10 @@ func TestEnvoyStartMutualTLSOfAnother(t *testing.T) {
 func TestEnvoyStartMutualTLSRotation(t *testing.T) {
 	before, after := newAuthority(t), newAuthority(t)
 	pairs := func(ca *authority, trusted ...*authority) (envoy, server map[string]string) {
-		envoy, server = ca.pair(t, "spiffe://example.org/envoy"), ca.pair(t, "spiffe://example.org/sallyport")
+		envoy, server = ca.secret(t, "spiffe://example.org/envoy"), ca.secret(t, "spiffe://example.org/sallyport")
 		var roots string
 		for _, a := range trusted {
-			roots += a.pair(t, "spiffe://example.org/any")["ca.crt"]
+			roots += a.pem()
 		}
 		envoy["ca.crt"], server["ca.crt"] = roots, roots
 		return envoy, server

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os/user"
 	"strconv"
+	"time"
 
 	"github.com/sallyport/sallyport/cmd/sallyport/config"
 	"github.com/sallyport/sallyport/pkg/envoy"
@@ -39,8 +40,14 @@ func (l *line) serverConfig(cfg *config.Config) (server.Config, error) {
 	}, err
 }
 
+// callMargin is how long a check may take to arrive.
+const callMargin = 5 * time.Second
+
 func load(cfg *config.Config) server.Load {
-	return server.Load{Connections: int(cfg.Limits.Connections), Checks: int(cfg.Limits.Checks), Wait: cfg.Limits.Wait}
+	return server.Load{
+		Connections: int(cfg.Limits.Connections), Checks: int(cfg.Limits.Checks), Wait: cfg.Limits.Wait,
+		Time: cfg.Request.Timeout + callMargin,
+	}
 }
 
 // listenSocket finds the numbers of the user and the group who own the sockets.

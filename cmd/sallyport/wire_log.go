@@ -60,6 +60,13 @@ func (d *decisionLog) recorders() authz.Recorders {
 	return authz.Recorders{d.log}
 }
 
+func (d *decisionLog) trouble() error {
+	if d.log == nil {
+		return nil
+	}
+	return d.log.Trouble()
+}
+
 // close writes what is queued, and ends.
 func (d *decisionLog) close(ctx context.Context) error {
 	var errs []error

@@ -155,6 +155,15 @@ func (l *Log) Dropped() uint64 {
 	return all
 }
 
+// Trouble says which sinks take nothing now, and why.
+func (l *Log) Trouble() error {
+	var errs []error
+	for _, q := range l.queues {
+		errs = append(errs, q.trouble())
+	}
+	return errors.Join(errs...)
+}
+
 // Close writes what is queued, until ctx ends, and says if anything was dropped. The sinks stay open.
 func (l *Log) Close(ctx context.Context) error {
 	var wait sync.WaitGroup

@@ -3,6 +3,7 @@ package decisionlog
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -38,6 +39,7 @@ type queue struct {
 	most    int // of bytes that wait or are being written
 	longest int // of lines
 	dropped uint64
+	failure error // of the sink, while it takes nothing
 	closed  bool
 	room    chan struct{} // closed when there is some again; nil where nobody waits
 
@@ -159,6 +161,22 @@ func (q *queue) write() {
 	}
 }
 
+func (q *queue) fail(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.failure = err
+}
+
+// trouble says why the sink takes nothing now; nil where it does.
+func (q *queue) trouble() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.failure == nil {
+		return nil
+	}
+	return fmt.Errorf("decisionlog: %s cannot be written, %d records wait: %w", q.name, q.lines+q.taking, q.failure)
+}
+
 // pause waits; it tells whether the queue is still open.
 func (q *queue) pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
@@ -191,6 +209,7 @@ func (q *queue) deliver(batch []byte) {
 		if err == nil {
 			continue
 		}
+		q.fail(err)
 		if !failing { // one line for what an operator must act on, not one for each attempt
 			q.logger.Error("decisionlog: cannot write; tried again until it works, while decisions wait", "sink", q.name, "error", err)
 			failing = true
@@ -201,7 +220,7 @@ func (q *queue) deliver(batch []byte) {
 		}
 	}
 	q.mu.Lock()
-	q.taken, q.taking = 0, 0
+	q.taken, q.taking, q.failure = 0, 0, nil
 	if q.room != nil {
 		close(q.room)
 		q.room = nil

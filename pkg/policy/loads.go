@@ -1,6 +1,11 @@
 package policy
 
 import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/open-policy-agent/opa/v1/plugins/bundle"
@@ -18,8 +23,42 @@ func (e *Engine) Loads() Loads {
 	return Loads{Loaded: e.loads.loaded.Load(), Refused: e.loads.refused.Load()}
 }
 
-// loads are the counters behind [Loads].
-type loads struct{ loaded, refused atomic.Uint64 }
+// Trouble says what of the policy is not the newest, since that was refused: a bundle, by its name, or the
+// files. It is nil where all is in force that there is.
+func (e *Engine) Trouble() error {
+	e.opa.listen()
+	l := &e.loads
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []error
+	for _, what := range slices.Sorted(maps.Keys(l.failures)) {
+		all = append(all, fmt.Errorf("policy: %s refused, the old policy stays: %s", what, l.failures[what]))
+	}
+	return errors.Join(all...)
+}
+
+// loads are the counters behind [Loads], and what was refused last.
+type loads struct {
+	loaded, refused atomic.Uint64
+
+	mu       sync.Mutex
+	failures map[string]string // why, by what was refused
+}
+
+// tell notes what became of a bundle or of the files; "" is well.
+func (l *loads) tell(what, failure string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if failure == "" {
+		delete(l.failures, what)
+		return
+	}
+	l.refused.Add(1)
+	if l.failures == nil {
+		l.failures = make(map[string]string)
+	}
+	l.failures[what] = failure
+}
 
 // listen counts the failures of OPA's bundle plugin, once there is one.
 func (c *controlPlane) listen() {
@@ -31,8 +70,10 @@ func (c *controlPlane) listen() {
 		return
 	}
 	plugin.Register("sallyport", func(status bundle.Status) {
+		failure := ""
 		if status.Code != "" {
-			c.store.engine.loads.refused.Add(1)
+			failure = status.Message
 		}
+		c.store.engine.loads.tell("bundle "+status.Name, failure)
 	})
 }

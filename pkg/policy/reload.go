@@ -43,9 +43,11 @@ func (e *Engine) load(ctx context.Context) error {
 // refused: the old policy stays.
 func (e *Engine) reload(ctx context.Context) (err error) {
 	defer func() {
+		failure := ""
 		if err != nil {
-			e.loads.refused.Add(1)
+			failure = err.Error()
 		}
+		e.loads.tell("the files", failure)
 	}()
 	e.loading.Lock()
 	defer e.loading.Unlock()

@@ -18,6 +18,7 @@ type Load struct {
 	Connections int           // on the gRPC listener; 0: 8192
 	Checks      int           // that run, waiting for the network included; 0: 4096
 	Wait        time.Duration // that an accepted check may stand in line for a processor; 0: 10 ms
+	Time        time.Duration // within which a check is there as a whole and answered, or ended; 0: 10 s
 }
 
 const (
@@ -51,6 +52,7 @@ type admission struct {
 
 	checks  atomic.Int64
 	wait    atomic.Int64 // nanoseconds
+	time    atomic.Int64 // nanoseconds
 	running atomic.Int64
 
 	interval atomic.Int64 // nanoseconds from one start to the next, the median
@@ -70,6 +72,7 @@ func newAdmission(services []string, now func() time.Time) *admission {
 func (a *admission) set(load Load) {
 	a.checks.Store(int64(cmp.Or(load.Checks, 4096)))
 	a.wait.Store(int64(cmp.Or(load.Wait, 10*time.Millisecond)))
+	a.time.Store(int64(cmp.Or(load.Time, 10*time.Second)))
 }
 
 // A ticket is a check in line. It goes from tap to intercept in the context, since grpc-go has no
@@ -79,6 +82,7 @@ type ticket struct {
 	at              time.Time
 	epoch           int64
 	ahead           int64
+	cancel          context.CancelFunc // of the deadline that we set; nil: none
 }
 
 type ticketKey struct{}
@@ -103,9 +107,19 @@ func (a *admission) tap(ctx context.Context, info *tap.Info) (context.Context, e
 		a.shed.Add(1)
 		return nil, refuse()
 	}
+	t.limit(time.Duration(a.time.Load()))
 	t.ahead = line + 1
 	a.waiting[t.epoch&1].Add(1)
 	return t, nil
+}
+
+// limit ends a check whose caller sent its headers and not its message, which would hold its goroutine as
+// long as the connection is open. Envoy sets a deadline itself, as a rule a shorter one.
+func (t *ticket) limit(most time.Duration) {
+	if due, ok := t.Deadline(); ok && time.Until(due) <= most {
+		return
+	}
+	t.Context, t.cancel = context.WithTimeout(t.Context, most)
 }
 
 func (a *admission) watches(method string) bool {
@@ -135,6 +149,9 @@ func (a *admission) intercept(ctx context.Context, in any, _ *grpc.UnaryServerIn
 	t, ok := ctx.Value(ticketKey{}).(*ticket)
 	if !ok {
 		return handler(ctx, in)
+	}
+	if t.cancel != nil {
+		defer t.cancel()
 	}
 	a.start(t)
 	defer a.running.Add(-1)

@@ -143,3 +143,23 @@ func TestReflection(t *testing.T) {
 		})
 	}
 }
+
+// A check whose message never comes is ended, though its caller sets no deadline or a distant one.
+func TestHalfOpen(t *testing.T) {
+	s, _ := start(t, server.Config{
+		GRPC: loopback(), Services: []string{"test.Slow"}, Load: server.Load{Time: 50 * time.Millisecond},
+		Register: slowService(make(chan struct{}, 2), make(chan struct{})),
+	})
+	conn := connect(t, s.GRPCAddr().String(), insecure.NewCredentials())
+	distant, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	for name, ctx := range map[string]context.Context{"no deadline": t.Context(), "a distant one": distant} {
+		stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, "/test.Slow/Call")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.RecvMsg(&healthpb.HealthCheckResponse{}); status.Code(err) != codes.DeadlineExceeded {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
