@@ -59,19 +59,21 @@ The exit status is 0 where all was proved, 2 where there is a counterexample (an
   sallyport prove policies/ --never 'input.attributes.request.http.method == "DELETE"; not "admin" in input.tokens.users.claims.roles'
   sallyport prove policies/`,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			proofs, err := plan.run(cmd.Context(), args)
-			if err == nil {
-				err = plan.print(cmd.OutOrStdout(), proofs)
-			}
-			if err == nil {
-				err = statusOf(proofs)
-			}
-			return err
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return plan.prove(cmd, args) },
 	}
 	plan.add(cmd)
 	return cmd
+}
+
+func (p *provePlan) prove(cmd *cobra.Command, args []string) error {
+	proofs, err := p.run(cmd.Context(), args)
+	if err == nil {
+		err = p.print(cmd.OutOrStdout(), proofs)
+	}
+	if err == nil {
+		err = statusOf(proofs)
+	}
+	return err
 }
 
 func (p *provePlan) add(cmd *cobra.Command) {

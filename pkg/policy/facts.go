@@ -55,7 +55,7 @@ func (f *facts) key(v *view) (key remadeKey, once bool) { //nolint:nonamedreturn
 		return key, true
 	}
 	b := &f.past.Basis
-	text := binary.AppendUvarint(make([]byte, 0, len(b.Input)+64), uint64(v.number))
+	text := binary.AppendUvarint(make([]byte, 0, len(b.Input)+64), uint64(v.number)) //nolint:gosec // a count
 	text = binary.AppendUvarint(text, uint64(len(b.Input)))
 	text = append(text, b.Input...)
 	for _, place := range b.Withheld {

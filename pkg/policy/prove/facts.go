@@ -292,28 +292,28 @@ func (r *run) equalSymbols(a, b *symbol) (bool, error) {
 	return true, nil
 }
 
-// absorb makes b the same as a, of which all is known then that was known of either.
-func (a *symbol) absorb(b *symbol) { //nolint:revive // a and b are two of a kind
-	b.same = a
-	a.differ = append(a.differ, b.differ...)
-	a.kinds &= b.kinds
-	a.not = append(a.not, b.not...)
-	a.tests = append(a.tests, b.tests...)
-	a.least = max(a.least, b.least)
-	if b.most >= 0 && (a.most < 0 || b.most < a.most) {
-		a.most = b.most
+// absorb makes b the same as s, of which all is known then that was known of either.
+func (s *symbol) absorb(b *symbol) {
+	b.same = s
+	s.differ = append(s.differ, b.differ...)
+	s.kinds &= b.kinds
+	s.not = append(s.not, b.not...)
+	s.tests = append(s.tests, b.tests...)
+	s.least = max(s.least, b.least)
+	if b.most >= 0 && (s.most < 0 || b.most < s.most) {
+		s.most = b.most
 	}
-	if a.above == nil {
-		a.above = b.above
+	if s.above == nil {
+		s.above = b.above
 	}
-	if a.below == nil {
-		a.below = b.below
+	if s.below == nil {
+		s.below = b.below
 	}
-	if a.memberOf == nil {
-		a.memberOf = b.memberOf
+	if s.memberOf == nil {
+		s.memberOf = b.memberOf
 	}
-	if len(b.shape.enum) > 0 && a.shape.enum == nil || b.shape.rest == nil && a.shape.rest != nil {
-		a.shape = b.shape
+	if len(b.shape.enum) > 0 && s.shape.enum == nil || b.shape.rest == nil && s.shape.rest != nil {
+		s.shape = b.shape
 	}
 }
 
