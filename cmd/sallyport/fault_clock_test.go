@@ -93,9 +93,7 @@ func buildStepping(t *testing.T) string {
 // fetched in the meantime, and nothing stops.
 func TestEnvoyFaultClock(t *testing.T) {
 	t.Parallel()
-	if !all() {
-		t.Skip("hack/test --faults runs it: it builds Go's library anew, which takes minutes")
-	}
+	onlyWhereAsked(t) // it builds Go's library anew, which takes minutes
 	c := &steppedClock{file: filepath.Join(t.TempDir(), "step")}
 	c.set(t, 0)
 	r := newRegistry(t)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -13,9 +12,6 @@ import (
 	"github.com/sallyport/sallyport/pkg/token/tokentest"
 )
 
-// all tells whether the faults are wanted that take long: hack/test --faults wants them.
-func all() bool { return os.Getenv("FAULTS") == "all" }
-
 // An issuer goes away, hangs, or sends what is no key set. Whose tokens are signed with a key that is there
 // notices nothing; of a key that is not there nobody knows whether it is the issuer's, so its token is
 // denied with 503. The other issuer's users notice nothing.
@@ -23,19 +19,15 @@ func TestEnvoyFaultIssuer(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []struct {
 		name    string
-		long    bool
 		instead http.HandlerFunc // nil: it is down
 	}{
-		{"issuer down", false, nil},
-		{"issuer hangs", false, tokentest.Hanging},
-		{"issuer sends a page", false, tokentest.Rubbish},
-		{"issuer fails", true, tokentest.Failing},
-		{"issuer sends a set without keys", true, tokentest.Empty},
-		{"issuer sends 64 MiB", true, huge},
+		{"issuer down", nil},
+		{"issuer hangs", tokentest.Hanging},
+		{"issuer sends a page", tokentest.Rubbish},
+		{"issuer fails", tokentest.Failing},
+		{"issuer sends a set without keys", tokentest.Empty},
+		{"issuer sends 64 MiB", huge},
 	} {
-		if fault.long && !all() {
-			continue
-		}
 		t.Run(fault.name, func(t *testing.T) {
 			t.Parallel()
 			s := startSite(t, plan{probes: (*site).known})

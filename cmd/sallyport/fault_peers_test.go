@@ -26,10 +26,7 @@ const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x0
 // limits.connections are closed at once, and the crowd notices nothing.
 func TestEnvoyFaultConnections(t *testing.T) {
 	t.Parallel()
-	number, most := 1000, 800 // a raced process takes ten times the memory
-	if all() {
-		number, most = 10_000, 8192
-	}
+	number, most := 10_000, 8192
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < uint64(number)+500 {
 		fmt.Fprintf(os.Stderr, "\n*** %s: only %d files may be open: as many connections fewer\n", t.Name(), limit.Cur)
@@ -106,10 +103,7 @@ func TestEnvoyFaultSlowReaders(t *testing.T) {
 	s := startSite(t, plan{})
 	i := s.instances[0]
 	before := i.resident(t)
-	connections, checks := 20, 50
-	if all() {
-		checks = 500
-	}
+	connections, checks := 20, 500
 	var deaf atomic.Bool
 	s.during(t, fmt.Sprintf("%d connections that do not read the answers to %d checks each", connections, checks), nil, func() {
 		var conns []*grpc.ClientConn
