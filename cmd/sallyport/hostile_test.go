@@ -118,7 +118,7 @@ func startAttacked(t *testing.T) *attacked {
 	}
 	cfg, err := config.Parse("routes.yaml", []byte(strings.NewReplacer(
 		"https://issuer.example.com", issuer.URL, "- {path: /public/**, public: true}", "", `admin: ""`, "admin: 127.0.0.1:0",
-	).Replace(string(text))+"\nlimits: {wait: 10s}\ndecisionLog: {stdout: false, file: "+filepath.Join(t.TempDir(), "log")+"}\n"))
+	).Replace(string(text))+"\nrequest: {timeout: 1m}\nlimits: {wait: 10s}\ndecisionLog: {stdout: false, file: "+filepath.Join(t.TempDir(), "log")+"}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

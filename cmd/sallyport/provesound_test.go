@@ -20,7 +20,7 @@ import (
 // What is proved of random policies holds for thousands of random requests. PROVE_ROUNDS asks for more
 // policies than a test run has time for, PROVE_SEED for others.
 func TestProofsAreSound(t *testing.T) {
-	rounds, seed := 40, uint64(1)
+	rounds, seed := 20, uint64(1)
 	if n, err := strconv.Atoi(os.Getenv("PROVE_ROUNDS")); err == nil {
 		rounds = n
 	}

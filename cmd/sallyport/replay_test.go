@@ -61,7 +61,7 @@ func TestReplayTellsWhatWouldBeDecided(t *testing.T) {
 		}
 		whole := newRecordedWorld(t, file)
 		for kind, world := range worlds {
-			for range 60 {
+			for range 30 {
 				req, id := anyRequest(t, random)
 				line, _ := world.check(t.Context(), req, id)
 				r, err := history.Parse(line)
