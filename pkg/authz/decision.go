@@ -32,6 +32,13 @@ type Decision struct {
 	Metadata map[string]any // for Envoy's dynamic metadata
 }
 
+// Named is a text that the policy gives with its answer, in dynamic_metadata: "rule", that decided, or
+// "route", that the request is for. It is as the policy wrote it, so who records it masks it.
+func (d *Decision) Named(name string) string {
+	text, _ := d.Metadata[name].(string) // without any, or of another type: none
+	return text
+}
+
 // A Header is a header to set. A name that comes twice is set twice.
 type Header struct {
 	Name  string // lower-case

@@ -24,8 +24,8 @@ func (k *keep) appendDifference(to []byte, c *authz.Comparison) []byte {
 	}
 	w.text("revision", d.Revision)
 	w.text("entrypoint", d.Entrypoint)
-	w.text("rule", named(d, "rule"))
-	w.text("route", named(d, "route"))
+	w.text("rule", mask.Free(d.Named("rule")))
+	w.text("route", mask.Free(d.Named("route")))
 	w.integer("duration_us", c.Duration.Microseconds())
 	w.end('}')
 	w.end('}')

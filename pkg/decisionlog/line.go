@@ -82,8 +82,8 @@ func (w *line) check(ctx context.Context, record *authz.Record) {
 	if d.Cached {
 		w.boolean("cached", true)
 	}
-	w.text("rule", named(d, "rule"))
-	w.text("route", named(d, "route"))
+	w.text("rule", mask.Free(d.Named("rule")))
+	w.text("route", mask.Free(d.Named("route")))
 	w.trace(trace.SpanContextFromContext(ctx))
 	if record.Request.HTTP != nil {
 		w.http(record.Request.HTTP)
@@ -91,12 +91,6 @@ func (w *line) check(ctx context.Context, record *authz.Record) {
 	w.peer("source", &record.Request.Source)
 	w.peer("destination", &record.Request.Destination)
 	w.tokens(record.Identity.Tokens)
-}
-
-// named is a text that the policy gives with its answer, in dynamic_metadata.
-func named(d *authz.Decision, name string) string {
-	text, _ := d.Metadata[name].(string) // without any, or of another type: none
-	return mask.Free(text)
 }
 
 func (w *line) trace(span trace.SpanContext) {

@@ -123,8 +123,8 @@ func groupOf(c *authz.Comparison) Group {
 	live, candidate := &c.Record.Decision, &c.Candidate
 	return Group{
 		Verdict: c.Difference.Verdict,
-		Route:   strings.Clone(cmp.Or(named(live, "route"), named(candidate, "route"), place(c.Record.Request))),
-		Rule:    strings.Clone(cmp.Or(named(candidate, "rule"), named(live, "rule"))),
+		Route:   strings.Clone(cmp.Or(mask.Free(live.Named("route")), mask.Free(candidate.Named("route")), place(c.Record.Request))),
+		Rule:    strings.Clone(cmp.Or(mask.Free(candidate.Named("rule")), mask.Free(live.Named("rule")))),
 		Before:  live.Reason, After: candidate.Reason,
 		Effects: strings.Join(c.Difference.Effects, ", "),
 	}
@@ -141,12 +141,6 @@ func place(req *authz.Request) string {
 		first += "/…"
 	}
 	return mask.Free(req.HTTP.Method) + " " + mask.Path("/"+first)
-}
-
-// named is a text that a policy gives with its answer, in dynamic_metadata.
-func named(d *authz.Decision, name string) string {
-	text, _ := d.Metadata[name].(string) // without any, or of another type: none
-	return mask.Free(text)
 }
 
 // Report sums up what was compared of the revisions of now: after a change nothing yet.

@@ -49,8 +49,8 @@ func (writer) Record(ctx context.Context, record *authz.Record) error {
 		{keyDetail, mask.Free(d.Detail)},
 		{keyRevision, d.Revision},
 		{keyEntrypoint, d.Entrypoint},
-		{keyPolicyRule, named(d, "rule")},
-		{keyRoute, named(d, "route")},
+		{keyPolicyRule, mask.Free(d.Named("rule"))},
+		{keyRoute, mask.Free(d.Named("route"))},
 		{keyPrincipal, record.Request.Source.Principal},
 		{keyClientAddress, record.Request.Source.Address},
 	} {
@@ -74,13 +74,6 @@ func (writer) Record(ctx context.Context, record *authz.Record) error {
 
 // usualAttributes is room for those of a check.
 const usualAttributes = 16
-
-// named is a text that the policy gives with its answer, in dynamic_metadata: the rule that decided,
-// the route that the request is for.
-func named(d *authz.Decision, name string) string {
-	text, _ := d.Metadata[name].(string)
-	return text
-}
 
 // methods are those that OpenTelemetry knows; any other is the client's own text.
 var methods = []string{"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
