@@ -136,7 +136,7 @@ func askStatus(ctx context.Context, conn *grpc.ClientConn) (*inspectv1.StatusRes
 
 func candidateStatus(cmd *cobra.Command, admin adminFlags, format string) error {
 	if !slices.Contains(documentFormats, format) {
-		return usageError{fmt.Errorf("--format: %q is not one of %s", format, strings.Join(documentFormats, ", "))}
+		return unknownFormat(format)
 	}
 	return onCandidate(cmd, admin, func(ctx context.Context, conn *grpc.ClientConn) error {
 		status, err := askStatus(ctx, conn)

@@ -104,7 +104,7 @@ func (f *doctorFlags) check(paths []string) (doctor.Options, error) {
 	case len(f.envoy) == 0 && len(paths) == 0:
 		return o, errors.New("a configuration is needed: --envoy-config, or a file or directory of resources")
 	case !slices.Contains(documentFormats, f.format):
-		return o, fmt.Errorf("--format: %q is not one of %s", f.format, strings.Join(documentFormats, ", "))
+		return o, unknownFormat(f.format)
 	case !slices.Contains(doctor.Severities(), doctor.Severity(f.failOn)):
 		return o, fmt.Errorf("--fail-on: %q is not one of %s", f.failOn, severityNames())
 	}

@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"strconv"
+	"strings"
 
 	docs "github.com/sallyport/sallyport/pkg/report"
 )
@@ -12,6 +14,11 @@ import (
 // documentFormats are those of commands that find something: for people, for a pull request, for a
 // browser and for programs.
 var documentFormats = []string{"pretty", "markdown", "html", "json"}
+
+// unknownFormat says which formats there are.
+func unknownFormat(format string) error {
+	return usageError{fmt.Errorf("--format: %q is not one of %s", format, strings.Join(documentFormats, ", "))}
+}
 
 // writeDocument writes what was found: the document, or as JSON the value that it was made of.
 func writeDocument(out io.Writer, format string, d *docs.Document, value any) error {

@@ -67,7 +67,7 @@ func (f *gapsFlags) check() error {
 	case len(f.logs) == 0:
 		return usageError{errors.New("--log is needed: the decision log to read")}
 	case !slices.Contains(documentFormats, f.format):
-		return usageError{fmt.Errorf("--format: %q is not one of %s", f.format, strings.Join(documentFormats, ", "))}
+		return unknownFormat(f.format)
 	case f.top < 0:
 		return usageError{errors.New("--top: must be 0 or more")}
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -72,7 +71,7 @@ func (f *learnFlags) check() error {
 	case slices.Contains(f.logs, "-"):
 		return usageError{errors.New("--log: the log is read several times, so it must be a file")}
 	case !slices.Contains(documentFormats, f.format):
-		return usageError{fmt.Errorf("--format: %q is not one of %s", f.format, strings.Join(documentFormats, ", "))}
+		return unknownFormat(f.format)
 	case f.distinct < 2:
 		return usageError{errors.New("--distinct: must be 2 or more")}
 	}

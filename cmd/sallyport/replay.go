@@ -81,7 +81,7 @@ func (f *replayFlags) check() error {
 	case f.candidate == "":
 		return usageError{errors.New("--candidate is needed: the policy to try")}
 	case !slices.Contains(documentFormats, f.format):
-		return usageError{fmt.Errorf("--format: %q is not one of %s", f.format, strings.Join(documentFormats, ", "))}
+		return unknownFormat(f.format)
 	case f.groups < 0 || f.maxGroups < 1 || f.workers < 0 || f.maxChanges < -1:
 		return usageError{errors.New("--groups, --max-groups, --workers and --max-changes are counts")}
 	}
